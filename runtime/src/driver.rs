@@ -1,0 +1,81 @@
+//! The one seam between the ways to run a plugin: above it nobody knows which.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::catalog::Program;
+use crate::services::{Deadline, MountServices};
+use crate::{CallError, LaunchError, Limits};
+use palisade_contract::{Description, Existence, Request, Response, SetupConfig};
+
+/// Starts plugins of one kind.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// Starts `plan` for its mount, up to and including `setup`, and hands back the only handle to it.
+    async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError>;
+}
+
+/// Everything a driver needs to start one plugin for one mount.
+#[derive(Clone)]
+pub struct LaunchPlan {
+    /// The verified bytes, or the builtin.
+    pub program: Program,
+    /// The entry's name and version, for logs and errors.
+    pub label: String,
+    /// What it may use.
+    pub limits: Limits,
+    /// What the mount tells its backend.
+    pub config: SetupConfig,
+    /// What the host offers it, already bound to the mount.
+    pub services: Arc<MountServices>,
+}
+
+/// A plugin running for one mount. Dropping the last handle ends it at once; `stop` ends it politely.
+///
+/// Every call honours the deadline, and an instance is safe to use from many tasks at once.
+#[async_trait]
+pub trait Instance: Send + Sync {
+    /// What the plugin said it is.
+    fn description(&self) -> &Description;
+
+    /// Called once per generation, before the first request.
+    async fn initialize(&self, deadline: Deadline) -> Result<(), CallError>;
+
+    /// Answers one request.
+    async fn handle(
+        &self,
+        request: Request,
+        deadline: Deadline,
+    ) -> Result<Option<Response>, CallError>;
+
+    /// Whether the thing at the request's path exists.
+    async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError>;
+
+    /// Tells the plugin that a key was written by somebody else.
+    async fn invalidate(&self, key: &str, deadline: Deadline) -> Result<(), CallError>;
+
+    /// Resolves once nothing runs any more and nothing will, with the reason; never for what cannot die by itself.
+    async fn exited(&self) -> Exit;
+
+    /// Calls `cleanup`, asks it to end, and ends it after `grace`.
+    async fn stop(&self, grace: Duration);
+
+    /// The operating system's process that runs it, if one of its own does.
+    fn process_id(&self) -> Option<u32> {
+        None
+    }
+
+    /// Bytes of memory it holds now, as far as the driver can tell.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// How an instance ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// For logs and errors, such as `killed by signal 9`.
+    pub reason: String,
+}

@@ -1,0 +1,27 @@
+//! Runs a secrets server's plugins, each as a native process or as a WebAssembly component, behind one catalog.
+//!
+//! An **Entry** is what an operator registered. An **Artifact** is bytes found on disk for it. A **Verified** artifact
+//! matched the entry's digest and holds the very bytes that will run. A **LaunchPlan** is a Verified plus limits and the
+//! mount it is for. An **Instance** runs. A **Mount** is an entry enabled at a path with its own storage view.
+//! A **Request** passes through an instance and gives a **Response**.
+//!
+//! [`Runtime`] is the whole surface: open a catalog, enable a mount, handle a request, shut down.
+
+pub mod catalog;
+pub mod driver;
+pub mod services;
+pub mod store;
+
+mod error;
+mod id;
+mod lifecycle;
+mod limits;
+mod runtime;
+mod worker;
+
+pub use error::{CallError, ErrorKind, LaunchError, MountError, RegisterError};
+pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};
+pub use limits::{Isolation, Limits, RuntimeKind, Timeouts};
+pub use palisade_contract as contract;
+pub use runtime::{MountInfo, NewMount, Runtime, RuntimeBuilder};
+pub use worker::{Workers, enter_worker};
