@@ -3,6 +3,8 @@
 //!
 //! Nothing here does I/O. What comes from a peer is untrusted: every parser has caps, and none panics.
 
+pub mod cert;
+
 mod generated;
 mod secret;
 
