@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::guests;
+use crate::shell::{program_at_root, step, target};
 
 /// Sets up and runs the demonstration.
 ///
@@ -10,5 +11,10 @@ use crate::guests;
 ///
 /// When something cannot be built, or the demonstration fails.
 pub(crate) fn run() -> Result<()> {
-    guests::run()
+    guests::run()?;
+    let program = target().join("debug").join("palisade-demo");
+    step(
+        "run one plugin in every mode, crash it, compare",
+        program_at_root(program, &[]),
+    )
 }
