@@ -24,11 +24,11 @@ pub struct LaunchPlan {
     pub program: Program,
     /// The entry's name and version, for logs and errors.
     pub label: String,
-    /// What the entry says it is for; what the plugin says of itself has to fit.
+    /// What the entry says the plugin is for; the plugin must say the same.
     pub plugin_type: PluginType,
-    /// Arguments of a process; nothing else reads them.
+    /// Arguments for a native plugin.
     pub args: Vec<String>,
-    /// The whole environment of a process besides what the protocol sets, each `NAME=value`.
+    /// Environment for a native plugin, each `NAME=value`.
     pub env: Vec<String>,
     /// What it may use.
     pub limits: Limits,
