@@ -1,5 +1,9 @@
 //! The one seam between the ways to run a plugin: above it nobody knows which.
 
+mod native;
+
+pub use native::NativeDriver;
+
 use std::sync::Arc;
 use std::time::Duration;
 
