@@ -1,8 +1,7 @@
 //! The one seam between the ways to run a plugin: above it nobody knows which.
 
-mod native;
-
-pub use native::NativeDriver;
+pub mod builtin;
+pub mod native;
 
 use std::sync::Arc;
 use std::time::Duration;
