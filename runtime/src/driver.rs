@@ -1,6 +1,6 @@
 //! The one seam between the ways to run a plugin: above it nobody knows which.
 
-mod wasm;
+pub mod wasm;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
 
 use super::ask::{Ask, Cleanup, Exists, Handle, Initialize, Invalidate};
 use super::compile::Compiled;
@@ -15,7 +14,7 @@ use super::convert;
 use super::mount::{Leased, Mount, Served};
 use super::pool::Pool;
 use super::store::StoreMaker;
-use super::threads::{GuestThreads, Place, too_late};
+use super::threads::{GuestThreads, Place};
 use crate::driver::{Exit, Instance, LaunchPlan};
 use crate::services::Deadline;
 use crate::{CallError, Isolation, LaunchError};
@@ -62,7 +61,7 @@ impl WasmInstance {
         let mount = Arc::clone(&self.mount);
         let work = async move { mount.serve(ask, deadline).await };
         let served = self.place.run(&self.mount.label, deadline, work).await?;
-        self.commit(served, deadline).await
+        self.commit(served).await
     }
 
     /// Asks in a store that is already at hand.
@@ -75,17 +74,14 @@ impl WasmInstance {
         let mount = Arc::clone(&self.mount);
         let work = async move { mount.serve_in(leased, ask, deadline).await };
         let served = self.place.run(&self.mount.label, deadline, work).await?;
-        self.commit(served, deadline).await
+        self.commit(served).await
     }
 
-    /// The store comes back only after its writes are in: what a guest remembers of writes that failed is wrong.
-    async fn commit<T>(&self, served: Served<T>, deadline: Deadline) -> Result<T, CallError> {
+    /// The scope itself minds the deadline, and does not give up on writes that are under way: their caller would be
+    /// told that nothing happened. The store comes back only after its writes are in: what a guest remembers of writes that failed is wrong.
+    async fn commit<T>(&self, served: Served<T>) -> Result<T, CallError> {
         if let Some(scope) = served.scope {
-            let until = Instant::from_std(deadline.at());
-            match timeout_at(until, scope.commit(served.origin)).await {
-                Ok(committed) => committed?,
-                Err(_) => return Err(too_late(&self.mount.label, deadline)),
-            }
+            scope.commit(served.origin).await?;
         }
         if let Some((store, era)) = served.kept {
             self.mount.pool.give(store, era);

@@ -131,6 +131,10 @@ impl Mount {
             let Some(mut store) = idle else {
                 return Ok(Leased::new(self.fresh(deadline).await?, era));
             };
+            if !store.has_news(&self.services) {
+                self.maker.renew(&mut store)?;
+                return Ok(Leased::new(store, era));
+            }
             // A store that missed some news is dropped: what it remembers may be wrong.
             if let Changes::Keys(stale) = store.news(&self.services) {
                 self.maker.renew(&mut store)?;

@@ -174,6 +174,11 @@ impl GuestStore {
         self.id
     }
 
+    /// Whether anything at all was committed since news were last asked for.
+    pub(super) fn has_news(&self, services: &MountServices) -> bool {
+        services.changes().moved(self.cursor)
+    }
+
     /// What other stores of the mount committed since this was last asked.
     pub(super) fn news(&mut self, services: &MountServices) -> Changes {
         services.changes().since(self.id, &mut self.cursor)

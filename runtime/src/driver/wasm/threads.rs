@@ -114,7 +114,7 @@ impl Place {
 }
 
 /// What a caller is told whose deadline passed.
-pub(super) fn too_late(plugin: &str, deadline: Deadline) -> CallError {
+fn too_late(plugin: &str, deadline: Deadline) -> CallError {
     CallError::Timeout {
         plugin: plugin.to_owned(),
         limit: deadline.limit(),
