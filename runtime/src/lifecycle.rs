@@ -27,8 +27,6 @@ mod state;
 mod supervisor;
 #[cfg(test)]
 pub(crate) mod testing;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::Gate;

@@ -2,6 +2,7 @@
 
 mod builder;
 mod disable;
+mod drivers;
 mod enable;
 mod mount;
 mod record;

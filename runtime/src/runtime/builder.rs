@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use palisade_contract::Plugin;
 
+use super::drivers::{WorkerInspector, driver_of};
 use super::mount::Mount;
 use super::record::{self, Record};
 use super::table::Table;
@@ -13,7 +14,10 @@ use super::{Inner, Runtime, disable};
 use crate::catalog::{Catalog, ComponentInspector, PluginDirectory};
 use crate::driver::Driver;
 use crate::store::Store;
-use crate::{MountError, PluginName, RuntimeKind, Timeouts, Workers};
+use crate::{LaunchError, MountError, PluginName, RuntimeKind, Timeouts, Workers};
+
+/// The kinds that every runtime can run.
+const KINDS: [RuntimeKind; 3] = [RuntimeKind::Builtin, RuntimeKind::Native, RuntimeKind::Wasm];
 
 /// Collects what a runtime needs.
 #[derive(Default)]
@@ -74,7 +78,7 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     ///
-    /// Which required parts are missing, all of them, or why the store failed.
+    /// Which required parts are missing, all of them, or why the store or a driver failed.
     pub async fn build(self) -> Result<Runtime, MountError> {
         let workshop = Arc::new(self.workshop()?);
         let table = Table::default();
@@ -86,38 +90,53 @@ impl RuntimeBuilder {
         })
     }
 
-    fn workshop(self) -> Result<Workshop, MountError> {
-        let (Some(workers), Some(store)) = (&self.workers, &self.store) else {
-            return Err(self.missing());
+    fn workshop(mut self) -> Result<Workshop, MountError> {
+        self.add_drivers()?;
+        let inspector = self.inspector.take().or_else(|| self.worker_inspector());
+        let complete = self.drivers.len() == KINDS.len();
+        let (Some(store), Some(inspector), true) = (&self.store, &inspector, complete) else {
+            return Err(self.lacking(complete && inspector.is_some()));
         };
-        let mut drivers = drivers_of(workers, &self.timeouts);
-        drivers.extend(self.drivers);
-        let inspector = self
-            .inspector
-            .unwrap_or_else(|| inspector_of(workers, &self.timeouts));
-        let store = Arc::clone(store);
+        let (store, inspector) = (Arc::clone(store), Arc::clone(inspector));
         let catalog = Catalog::new(Arc::clone(&store), self.directory, inspector, self.builtins);
         Ok(Workshop {
             catalog,
-            drivers,
+            drivers: self.drivers,
             store,
             timeouts: self.timeouts,
         })
     }
 
-    fn missing(&self) -> MountError {
-        let parts = [
-            (
-                self.workers.is_none(),
-                "workers (`main` must begin with `enter_worker()`; hand over what it yields)",
-            ),
-            (self.store.is_none(), "store (where everything is kept)"),
-        ];
-        let missing: Vec<_> = parts
-            .into_iter()
-            .filter_map(|(missing, part)| missing.then_some(part))
-            .collect();
-        MountError::Invalid(format!("the runtime lacks: {}", missing.join("; ")))
+    /// Adds the runtime's own driver for each kind that has none, as far as they can be made.
+    fn add_drivers(&mut self) -> Result<(), LaunchError> {
+        for kind in KINDS {
+            if self.drivers.contains_key(&kind) {
+                continue;
+            }
+            if let Some(driver) = driver_of(kind, self.workers.as_ref(), &self.timeouts)? {
+                self.drivers.insert(kind, driver);
+            }
+        }
+        Ok(())
+    }
+
+    fn worker_inspector(&self) -> Option<Arc<dyn ComponentInspector>> {
+        let workers = self.workers.clone()?;
+        let timeouts = self.timeouts.clone();
+        Some(Arc::new(WorkerInspector { workers, timeouts }))
+    }
+
+    fn lacking(&self, needs_no_workers: bool) -> MountError {
+        let workers = "its workers (`main` must begin with `enter_worker()`; hand over what it yields)";
+        let store = "its store (where everything is kept)";
+        let missing: Vec<_> = [
+            (!needs_no_workers && self.workers.is_none()).then_some(workers),
+            self.store.is_none().then_some(store),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        MountError::Invalid(format!("the runtime lacks {}", missing.join(" and ")))
     }
 }
 
