@@ -2,6 +2,7 @@
 
 pub mod builtin;
 pub mod native;
+pub mod wasm;
 
 use std::sync::Arc;
 use std::time::Duration;
