@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The plugin half of go-plugin: serves a [`Plugin`] as a native process to Palisade, OpenBao or Vault.
 //!
 //! A plugin's `main` is one call:
@@ -88,17 +87,4 @@ enum StartError {
     Announce(#[source] std::io::Error),
     #[error("the server failed: {0}")]
     Serve(#[from] tonic::transport::Error),
-=======
-//! Placeholder.
-
-use std::process::ExitCode;
-use std::sync::Arc;
-
-use palisade_contract::Plugin;
-
-/// Serves the plugin until the host ends it.
-pub fn serve(plugin: Arc<dyn Plugin>) -> ExitCode {
-    let _ = plugin;
-    ExitCode::FAILURE
->>>>>>> lifecycle
 }
