@@ -1,0 +1,2 @@
+//! Runs the benchmarks: `palisade-bench [call|launch|all] [--smoke]`.
+fn main() {}
