@@ -8,9 +8,9 @@ pub(crate) mod pairs;
 mod rewrite;
 
 pub(crate) use commands::{
-    Cli, Command, Connection, Format, Input, Kv, KvDelete, KvGet, KvList, KvPut, Output, Path, Plugin,
-    PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload, Secrets, SecretsDisable,
-    SecretsEnable, SecretsList, Server, Status,
+    Cli, Command, Connection, Format, Input, Kv, KvDelete, KvGet, KvList, KvPut, Output, Path,
+    Plugin, PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload, Secrets,
+    SecretsDisable, SecretsEnable, SecretsList, Server, Status,
 };
 
 use std::ffi::OsString;
@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn two_dashes_end_the_flags() {
-        let put = match cli("palisade kv put -- secret/a -k=v").expect("well-formed").command {
+        let put = match cli("palisade kv put -- secret/a -k=v")
+            .expect("well-formed")
+            .command
+        {
             Command::Kv(Kv::Put(put)) => put,
             other => panic!("another command: {other:?}"),
         };
@@ -145,8 +148,16 @@ mod tests {
 
     #[test]
     fn an_unknown_flag_and_a_missing_value_are_faults() {
-        assert!(!cli("palisade status -nonsense").expect_err("unknown").asked_for);
-        assert!(!cli("palisade status -address").expect_err("no value").asked_for);
+        assert!(
+            !cli("palisade status -nonsense")
+                .expect_err("unknown")
+                .asked_for
+        );
+        assert!(
+            !cli("palisade status -address")
+                .expect_err("no value")
+                .asked_for
+        );
     }
 
     #[test]

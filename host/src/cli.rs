@@ -72,7 +72,7 @@ impl Failure {
         move |error| Self {
             code: match &error {
                 ClientError::Setting(_) => 1,
-                ClientError::Unreachable { .. } | ClientError::Refused { .. } => 2,
+                ClientError::Unreachable { .. } | ClientError::Refused(_) => 2,
             },
             text: format!("{what}: {error}"),
         }
@@ -104,7 +104,11 @@ fn exactly<const N: usize>(words: &[String]) -> Result<[&str; N], Failure> {
 }
 
 fn wrong_count(got: usize, expected: usize) -> Failure {
-    let word = if got < expected { "Not enough" } else { "Too many" };
+    let word = if got < expected {
+        "Not enough"
+    } else {
+        "Too many"
+    };
     Failure::local(format!("{word} arguments (expected {expected}, got {got})"))
 }
 

@@ -5,6 +5,7 @@ mod error;
 
 pub(crate) use answer::Answer;
 pub(crate) use error::ClientError;
+use error::Refusal;
 
 use std::time::Duration;
 
@@ -33,10 +34,19 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// What need not be encoded in a path.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// What need not be encoded in a query.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// A way to reach one server.
 pub(crate) struct Client {
@@ -55,7 +65,10 @@ impl Client {
     /// Which of them is not what it should be.
     pub(crate) fn new(connection: &Connection) -> Result<Self, ClientError> {
         let address = connection.address.clone().or_else(|| env::either("ADDR"));
-        let namespace = connection.namespace.clone().or_else(|| env::either("NAMESPACE"));
+        let namespace = connection
+            .namespace
+            .clone()
+            .or_else(|| env::either("NAMESPACE"));
         Ok(Self {
             address: check_address(address.as_deref().unwrap_or(ADDRESS))?,
             token: token(),
@@ -80,12 +93,20 @@ impl Client {
     }
 
     /// Writes; `None` is "done, and nothing to say".
-    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Option<Answer>, ClientError> {
+    pub(crate) async fn put(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Option<Answer>, ClientError> {
         self.done(self.call(Method::PUT, path, &[], Some(body)).await?)
     }
 
     /// Writes with POST, as some commands do.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Option<Answer>, ClientError> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Option<Answer>, ClientError> {
         self.done(self.call(Method::POST, path, &[], Some(body)).await?)
     }
 
@@ -141,7 +162,11 @@ impl Client {
         };
         let request = self.request(&method, &url, body).map_err(&failed)?;
         let exchange = async {
-            let response = self.http.request(request).await.map_err(|fault| failed(causes(&fault)))?;
+            let response = self
+                .http
+                .request(request)
+                .await
+                .map_err(|fault| failed(causes(&fault)))?;
             let (status, code) = (response.status(), error::stable_code(response.headers()));
             let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
                 .collect()
@@ -185,7 +210,9 @@ impl Client {
             request = request.header("Content-Type", "application/json");
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        request.body(Full::from(body)).map_err(|fault| fault.to_string())
+        request
+            .body(Full::from(body))
+            .map_err(|fault| fault.to_string())
     }
 
     fn url(&self, path: &str, query: &[(&str, &str)]) -> String {
@@ -225,16 +252,27 @@ impl Reply {
     }
 
     fn refused(self, namespace: Option<String>) -> ClientError {
-        ClientError::refused(self.method, self.url, namespace, self.status, self.code, &self.body)
+        ClientError::Refused(Box::new(Refusal {
+            method: self.method,
+            url: self.url,
+            namespace,
+            status: self.status,
+            code: self.code,
+            body: self.body.to_vec(),
+        }))
     }
 }
 
 fn check_address(text: &str) -> Result<String, ClientError> {
     let bad = |fault: &str| ClientError::Setting(format!("the address {text:?} {fault}"));
-    let uri: Uri = text.parse().map_err(|_| bad("is not a URL, such as http://127.0.0.1:8200"))?;
+    let uri: Uri = text
+        .parse()
+        .map_err(|_| bad("is not a URL, such as http://127.0.0.1:8200"))?;
     match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(_)) => Ok(text.trim_end_matches('/').to_owned()),
-        (Some("https"), _) => Err(bad("asks for TLS, which this version does not speak; use http://")),
+        (Some("https"), _) => Err(bad(
+            "asks for TLS, which this version does not speak; use http://",
+        )),
         _ => Err(bad("is not a URL, such as http://127.0.0.1:8200")),
     }
 }
@@ -283,12 +321,20 @@ mod tests {
     #[test]
     fn paths_and_queries_are_encoded() {
         let url = client().url("/secret/a b/ä?", &[("list", "true"), ("x", "a&b")]);
-        assert_eq!(url, "http://127.0.0.1:1/v1/secret/a%20b/%C3%A4%3F?list=true&x=a%26b");
+        assert_eq!(
+            url,
+            "http://127.0.0.1:1/v1/secret/a%20b/%C3%A4%3F?list=true&x=a%26b"
+        );
     }
 
     #[test]
     fn an_address_that_is_not_http_is_refused_by_name() {
-        for bad in ["https://127.0.0.1", "127.0.0.1:8200", "unix:///x", "http://"] {
+        for bad in [
+            "https://127.0.0.1",
+            "127.0.0.1:8200",
+            "unix:///x",
+            "http://",
+        ] {
             let error = check_address(bad).unwrap_err().to_string();
             assert!(error.contains(bad), "{error}");
         }
@@ -296,7 +342,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_named_with_the_cause() {
-        let error = client().read("a", &[]).await.unwrap_err().to_string();
+        let error = client().read("a", &[]).await.err().unwrap().to_string();
         assert!(error.contains("http://127.0.0.1:1/v1/a"), "{error}");
         assert!(error.to_lowercase().contains("refused"), "{error}");
     }

@@ -69,7 +69,10 @@ pub(crate) struct ConfigError {
 }
 
 fn list(faults: &[String]) -> String {
-    faults.iter().map(|fault| format!("\n  * {fault}")).collect()
+    faults
+        .iter()
+        .map(|fault| format!("\n  * {fault}"))
+        .collect()
 }
 
 impl Config {
@@ -143,10 +146,15 @@ fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr
         section.fault("", "this kind of listener is not known; tcp is");
         return None;
     }
-    let text = section.text("address").unwrap_or_else(|| "127.0.0.1:8200".to_owned());
+    let text = section
+        .text("address")
+        .unwrap_or_else(|| "127.0.0.1:8200".to_owned());
     let address = text.parse();
     if address.is_err() {
-        section.fault("address", &format!("{text:?} is not an address with a port, such as 127.0.0.1:8200"));
+        section.fault(
+            "address",
+            &format!("{text:?} is not an address with a port, such as 127.0.0.1:8200"),
+        );
     }
     if section.flag("tls_disable") != Some(true) {
         section.fault(
@@ -160,7 +168,9 @@ fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr
 fn read_storage(kind: &str, section: &mut Section<'_, '_>) -> Option<Storage> {
     match kind {
         "inmem" => Some(Storage::Memory),
-        "redb" => section.required_text("path").map(|path| Storage::Redb(path.into())),
+        "redb" => section
+            .required_text("path")
+            .map(|path| Storage::Redb(path.into())),
         _ => {
             section.fault("", "this kind of storage is not known; redb and inmem are");
             None
@@ -189,7 +199,10 @@ pub(crate) const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"]
 
 fn check_level(root: &mut Section<'_, '_>, level: Option<&str>) {
     if let Some(level) = level.filter(|level| !LEVELS.contains(level)) {
-        root.fault("log_level", &format!("{level:?} is none of {}", LEVELS.join(", ")));
+        root.fault(
+            "log_level",
+            &format!("{level:?} is none of {}", LEVELS.join(", ")),
+        );
     }
 }
 
@@ -219,7 +232,10 @@ mod tests {
         assert_eq!(config.listeners, ["127.0.0.1:0".parse().unwrap()]);
         assert!(matches!(config.storage, Storage::Redb(path) if path.ends_with("store.redb")));
         assert_eq!(config.default_lease_ttl, Duration::from_secs(3600));
-        assert_eq!(config.plugin_directory.unwrap(), Path::new("/usr/lib/palisade/plugins"));
+        assert_eq!(
+            config.plugin_directory.unwrap(),
+            Path::new("/usr/lib/palisade/plugins")
+        );
     }
 
     #[test]
@@ -268,13 +284,23 @@ mod tests {
     #[test]
     fn a_second_storage_is_refused() {
         let twice = format!("{GOOD}\nstorage \"inmem\" {{}}");
-        assert!(Config::parse(&twice).unwrap_err().join("\n").contains("storage"));
+        assert!(
+            Config::parse(&twice)
+                .unwrap_err()
+                .join("\n")
+                .contains("storage")
+        );
     }
 
     #[test]
     fn a_key_in_the_file_is_not_echoed() {
         let text = GOOD.replace("file:///etc/palisade/key", "hunter2hunter2");
-        assert!(!Config::parse(&text).unwrap_err().join("\n").contains("hunter2"));
+        assert!(
+            !Config::parse(&text)
+                .unwrap_err()
+                .join("\n")
+                .contains("hunter2")
+        );
     }
 
     #[test]

@@ -51,7 +51,10 @@ impl Listeners {
 
     /// Where they are, with the ports that the system chose.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.0
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
     }
 
     /// Serves until `stop` turns true, and then until every connection is done or `drain` has passed.
@@ -59,7 +62,13 @@ impl Listeners {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut accepting = JoinSet::new();
         for listener in self.0 {
-            accepting.spawn(accept(listener, router.clone(), Arc::clone(&places), stop.clone(), drain));
+            accepting.spawn(accept(
+                listener,
+                router.clone(),
+                Arc::clone(&places),
+                stop.clone(),
+                drain,
+            ));
         }
         while accepting.join_next().await.is_some() {}
     }
@@ -81,7 +90,7 @@ async fn accept(
         let (accepted, place) = tokio::select! {
             next = next => next,
             Some(_) = connections.join_next() => continue,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = told(&mut stop) => break,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -112,11 +121,14 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stop: watch::Re
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_buf_size(HEADER_BYTES_MAX)
         .max_headers(HEADER_COUNT_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(infallible(router)));
+        .serve_connection(
+            TokioIo::new(stream),
+            TowerToHyperService::new(infallible(router)),
+        );
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = told(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -124,6 +136,11 @@ async fn serve_connection(stream: TcpStream, router: Router, mut stop: watch::Re
     if let Err(fault) = outcome {
         tracing::debug!(%fault, "a connection ended early");
     }
+}
+
+/// Waits until the server is told to stop; a sender that is gone means the same.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// The router takes axum's body; this one takes hyper's.

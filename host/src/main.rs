@@ -3,6 +3,7 @@
 mod api;
 mod app;
 mod args;
+mod barrier;
 mod cli;
 mod client;
 mod config;
@@ -47,13 +48,18 @@ fn explain(refusal: &args::Refusal) -> ExitCode {
 }
 
 fn run(work: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => {
             let code = runtime.block_on(work);
             // Whatever blocks by now was asked to stop and did not; the process ends all the same.
             runtime.shutdown_background();
             code
         }
-        Err(fault) => cli::report(Err(cli::Failure::local(format!("no threads can be started: {fault}")))),
+        Err(fault) => cli::report(Err(cli::Failure::local(format!(
+            "no threads can be started: {fault}"
+        )))),
     }
 }

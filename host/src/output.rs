@@ -73,7 +73,9 @@ impl Printer {
     /// The one field that is wanted.
     pub(crate) fn one_field(&self, data: &Map<String, Value>) -> Result<(), PrintError> {
         let name = self.field.as_deref().unwrap_or_default();
-        let value = data.get(name).ok_or_else(|| PrintError::NoField(name.to_owned()))?;
+        let value = data
+            .get(name)
+            .ok_or_else(|| PrintError::NoField(name.to_owned()))?;
         match value {
             _ if self.is_json() => self.json(value),
             Value::String(text) => self.raw(text),
@@ -117,7 +119,9 @@ fn format_of_environment() -> Result<Format, PrintError> {
     match env::either("FORMAT").as_deref() {
         None | Some("table") => Ok(Format::Table),
         Some("json") => Ok(Format::Json),
-        Some(other) => Err(PrintError::Setting(format!("Invalid output format: {other}; it is table or json"))),
+        Some(other) => Err(PrintError::Setting(format!(
+            "Invalid output format: {other}; it is table or json"
+        ))),
     }
 }
 
@@ -128,8 +132,13 @@ pub(crate) fn warn(answer: &Answer) -> io::Result<()> {
         return Ok(());
     }
     let mut err = io::stderr().lock();
-    writeln!(err, "WARNING! The following warnings were returned from the server:\n")?;
-    warnings.iter().try_for_each(|warning| writeln!(err, "  * {warning}\n"))
+    writeln!(
+        err,
+        "WARNING! The following warnings were returned from the server:\n"
+    )?;
+    warnings
+        .iter()
+        .try_for_each(|warning| writeln!(err, "  * {warning}\n"))
 }
 
 fn key_value(mut rows: Vec<[String; 2]>) -> String {
@@ -163,12 +172,17 @@ fn data_rows(data: &Map<String, Value>) -> Vec<[String; 2]> {
         Some(seconds) if looks_like_duration(key) => duration::show(seconds),
         _ => go_text(value),
     };
-    data.iter().map(|(key, value)| [key.clone(), shown(key, value)]).collect()
+    data.iter()
+        .map(|(key, value)| [key.clone(), shown(key, value)])
+        .collect()
 }
 
 fn looks_like_duration(key: &str) -> bool {
     let whole = ["period", "ttl", "duration", "lease_max"];
-    whole.contains(&key) || ["_period", "_ttl", "_duration"].iter().any(|end| key.ends_with(end))
+    whole.contains(&key)
+        || ["_period", "_ttl", "_duration"]
+            .iter()
+            .any(|end| key.ends_with(end))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl StaticSeal {
 
     fn error(&self, fault: String) -> SealError {
         SealError {
-            source: self.source.to_string(),
+            place: self.source.to_string(),
             fault,
         }
     }
@@ -87,10 +87,9 @@ impl fmt::Display for Source {
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
-#[error("the seal's key at {source} cannot be used: {fault}")]
+#[error("the seal's key at {place} cannot be used: {fault}")]
 pub(crate) struct SealError {
-    #[expect(clippy::struct_field_names, reason = "it is the key's place, not an error's cause")]
-    source: String,
+    place: String,
     fault: String,
 }
 
@@ -129,7 +128,11 @@ fn decode(bytes: &[u8]) -> Option<SealKey> {
     if hex::decode_to_slice(text, key.as_mut_slice()).is_ok() {
         return Some(key);
     }
-    let decoded = Zeroizing::new(base64::engine::general_purpose::STANDARD.decode(text).ok()?);
+    let decoded = Zeroizing::new(
+        base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .ok()?,
+    );
     (decoded.len() == key.len()).then(|| {
         key.copy_from_slice(&decoded);
         key
@@ -175,7 +178,13 @@ mod tests {
     #[test]
     fn a_symlink_and_a_short_key_are_refused() {
         let (folder, path) = key_file(b"short", 0o600);
-        assert!(seal(&path).key().unwrap_err().to_string().contains("32 bytes"));
+        assert!(
+            seal(&path)
+                .key()
+                .unwrap_err()
+                .to_string()
+                .contains("32 bytes")
+        );
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(seal(&link).key().is_err());

@@ -43,7 +43,8 @@ impl RootToken {
     /// What a plugin sees in place of `token`: stable for a mount, different between mounts, useless elsewhere.
     pub(crate) fn for_mount(&self, token: &str, mount_accessor: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.salt);
-        let mut message = Zeroizing::new(Vec::with_capacity(mount_accessor.len() + token.len() + 1));
+        let mut message =
+            Zeroizing::new(Vec::with_capacity(mount_accessor.len() + token.len() + 1));
         message.extend_from_slice(mount_accessor.as_bytes());
         message.push(0);
         message.extend_from_slice(token.as_bytes());
@@ -75,13 +76,20 @@ fn text(length: usize) -> Result<String, RandomnessFailed> {
         let bytes: [u8; 64] = random()?;
         // Taking the remainder of all 256 would favour the first letters.
         let fair = bytes.iter().filter(|byte| **byte < 248);
-        text.extend(fair.take(length - text.len()).map(|byte| char::from(LETTERS[usize::from(byte % 62)])));
+        text.extend(
+            fair.take(length - text.len())
+                .map(|byte| char::from(LETTERS[usize::from(byte % 62)])),
+        );
     }
     Ok(text)
 }
 
 fn hash(salt: &[u8; 32], token: &str) -> [u8; 32] {
-    Sha256::new().chain_update(salt).chain_update(token).finalize().into()
+    Sha256::new()
+        .chain_update(salt)
+        .chain_update(token)
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]

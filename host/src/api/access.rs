@@ -20,7 +20,11 @@ pub(super) fn check(server: &Server, headers: &HeaderMap) -> Result<Zeroizing<St
 }
 
 fn token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
-    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &http::HeaderValue| value.to_str().ok())
+    };
     let bearer = || {
         let (scheme, token) = text(header::AUTHORIZATION.as_str())?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -31,11 +35,15 @@ fn token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
 
 /// There is only the root namespace, and a request for another must not be answered from it.
 pub(super) fn check_namespace(headers: &HeaderMap) -> Result<(), ApiError> {
-    let named = headers.get("x-vault-namespace").map(|value| value.to_str().unwrap_or("?"));
+    let named = headers
+        .get("x-vault-namespace")
+        .map(|value| value.to_str().unwrap_or("?"));
     match named.map(|name| name.trim_matches('/')) {
         None | Some("" | "root") => Ok(()),
         Some(name) => {
-            let text = format!("namespace {name:?} does not exist: this server has the root namespace only");
+            let text = format!(
+                "namespace {name:?} does not exist: this server has the root namespace only"
+            );
             Err(ApiError::new(ErrorKind::InvalidInput, text).with_status(StatusCode::NOT_FOUND))
         }
     }

@@ -47,14 +47,20 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn of(request: &Request) -> Result<Self, ApiError> {
-        let raw = request.uri().path().strip_prefix("/v1/").ok_or_else(ApiError::not_found)?;
+        let raw = request
+            .uri()
+            .path()
+            .strip_prefix("/v1/")
+            .ok_or_else(ApiError::not_found)?;
         let path = percent_decode_str(raw)
             .decode_utf8()
             .map_err(|_| ApiError::invalid("the path is not UTF-8 text"))?;
         let path = path.trim_start_matches('/');
         check_path(path)?;
         let query = request.uri().query().unwrap_or_default();
-        let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let query = form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
         Self::with_verb(request.method(), path, query)
     }
 
@@ -85,14 +91,19 @@ fn check_path(path: &str) -> Result<(), ApiError> {
         return Err(ApiError::invalid("relative paths not supported"));
     }
     if path.chars().any(char::is_control) {
-        return Err(ApiError::invalid("the path contains non-printable characters"));
+        return Err(ApiError::invalid(
+            "the path contains non-printable characters",
+        ));
     }
     Ok(())
 }
 
 /// Tells a listing and a plea for help from a read, and takes the words for it out of the query.
 fn look(query: &mut Vec<(String, String)>) -> Result<Verb, ApiError> {
-    if query.iter().any(|(key, value)| key == "help" && !value.is_empty()) {
+    if query
+        .iter()
+        .any(|(key, value)| key == "help" && !value.is_empty())
+    {
         return Ok(Verb::Help);
     }
     for (word, verb) in [("list", Verb::List), ("scan", Verb::Scan)] {
@@ -110,7 +121,9 @@ fn take_flag(query: &mut Vec<(String, String)>, word: &str) -> Result<bool, ApiE
     match query.remove(at).1.as_str() {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(ApiError::invalid(format!("the query's {word} is not a boolean"))),
+        _ => Err(ApiError::invalid(format!(
+            "the query's {word} is not a boolean"
+        ))),
     }
 }
 
@@ -179,26 +192,30 @@ impl Call {
 }
 
 fn check_patch(verb: Verb, headers: &HeaderMap) -> Result<(), ApiError> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let bare = given.map(|given| given.split(';').next().unwrap_or_default().trim());
     if verb != Verb::Patch || bare.is_some_and(|bare| bare.eq_ignore_ascii_case(MERGE_PATCH)) {
         return Ok(());
     }
     let text = format!("PATCH requires Content-Type: {MERGE_PATCH}");
-    Err(ApiError::new(ErrorKind::InvalidInput, text).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+    Err(ApiError::new(ErrorKind::InvalidInput, text)
+        .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
 /// Reads the whole body and checks that it is one JSON object, or nothing.
 async fn read_body(body: axum::body::Body) -> Result<String, ApiError> {
-    let whole = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|fault| {
-        match fault.downcast_ref::<LengthLimitError>() {
+    let whole = Limited::new(body, BODY_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|fault| match fault.downcast_ref::<LengthLimitError>() {
             Some(_) => ApiError::new(
                 ErrorKind::TooLarge,
                 format!("request body too large: {BODY_BYTES_MAX} bytes are allowed"),
             ),
             None => ApiError::invalid("the request body ended early"),
-        }
-    })?;
+        })?;
     let text = String::from_utf8(Vec::from(whole.to_bytes()))
         .map_err(|_| ApiError::invalid("error parsing JSON: the body is not UTF-8 text"))?;
     if text.trim_ascii().is_empty() || text.trim_ascii() == "null" {
@@ -220,7 +237,10 @@ fn malformed(fault: &serde_json::Error) -> ApiError {
 /// A query as data: one value as text, many as a list.
 fn query_data(query: &[(String, String)]) -> Json {
     let mut data: Map<String, Value> = Map::new();
-    for (key, value) in query.iter().filter(|(key, _)| !key.is_empty() && key != "help") {
+    for (key, value) in query
+        .iter()
+        .filter(|(key, _)| !key.is_empty() && key != "help")
+    {
         let value = Value::String(value.clone());
         match data.get_mut(key) {
             None => {
@@ -245,7 +265,11 @@ mod tests {
     use axum::body::Body;
 
     fn target(method: &str, uri: &str) -> Result<Target, ApiError> {
-        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Body::empty())
+            .unwrap();
         Target::of(&request)
     }
 
@@ -256,7 +280,10 @@ mod tests {
             .header("content-type", MERGE_PATCH)
             .body(body.into())
             .unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
         let target = Target::of(&request)?;
         runtime.block_on(Call::read(target, Zeroizing::default(), request))
     }
@@ -270,20 +297,36 @@ mod tests {
             ("GET", "/v1/kv/a/?list=1"),
         ] {
             let target = target(method, uri).unwrap();
-            assert_eq!((target.verb, target.path.as_str()), (Verb::List, "kv/a/"), "{method} {uri}");
+            assert_eq!(
+                (target.verb, target.path.as_str()),
+                (Verb::List, "kv/a/"),
+                "{method} {uri}"
+            );
             assert!(target.query.is_empty());
         }
     }
 
     #[test]
     fn a_path_is_decoded_once() {
-        assert_eq!(target("GET", "/v1/kv/a%20b%252F").unwrap().path, "kv/a b%2F");
+        assert_eq!(
+            target("GET", "/v1/kv/a%20b%252F").unwrap().path,
+            "kv/a b%2F"
+        );
     }
 
     #[test]
     fn paths_that_could_mean_something_else_are_refused() {
-        for uri in ["/v1/kv/../sys", "/v1/kv/%2e%2e/sys", "/v1/kv/%00", "/v1/kv/%ff"] {
-            assert_eq!(target("GET", uri).unwrap_err().status(), StatusCode::BAD_REQUEST, "{uri}");
+        for uri in [
+            "/v1/kv/../sys",
+            "/v1/kv/%2e%2e/sys",
+            "/v1/kv/%00",
+            "/v1/kv/%ff",
+        ] {
+            assert_eq!(
+                target("GET", uri).unwrap_err().status(),
+                StatusCode::BAD_REQUEST,
+                "{uri}"
+            );
         }
         assert!(target("GET", "/v1/kv/a..b").is_ok());
     }
@@ -291,7 +334,11 @@ mod tests {
     #[test]
     fn a_path_outside_of_the_api_is_not_found() {
         for uri in ["/", "/v2/kv", "/v1"] {
-            assert_eq!(target("GET", uri).unwrap_err().status(), StatusCode::NOT_FOUND, "{uri}");
+            assert_eq!(
+                target("GET", uri).unwrap_err().status(),
+                StatusCode::NOT_FOUND,
+                "{uri}"
+            );
         }
     }
 
@@ -303,17 +350,30 @@ mod tests {
 
     #[test]
     fn a_query_becomes_data() {
-        let data = call("GET", "/v1/kv/a?version=2&x=1&x=2", "").unwrap().data();
+        let data = call("GET", "/v1/kv/a?version=2&x=1&x=2", "")
+            .unwrap()
+            .data();
         assert_eq!(data.as_str(), r#"{"version":"2","x":["1","2"]}"#);
         assert!(call("GET", "/v1/kv/a", "").unwrap().data().is_null());
     }
 
     #[test]
     fn what_is_no_json_object_is_refused_without_an_echo() {
-        for body in ["hunter2", "[\"hunter2\"]", "\"hunter2\"", "{\"a\":hunter2}", "{} hunter2", "7"] {
+        for body in [
+            "hunter2",
+            "[\"hunter2\"]",
+            "\"hunter2\"",
+            "{\"a\":hunter2}",
+            "{} hunter2",
+            "7",
+        ] {
             let error = call("PUT", "/v1/kv/a", body).err().unwrap();
             assert_eq!(error.status(), StatusCode::BAD_REQUEST, "{body}");
-            assert!(error.text().contains("error parsing JSON"), "{}", error.text());
+            assert!(
+                error.text().contains("error parsing JSON"),
+                "{}",
+                error.text()
+            );
             assert!(!error.text().contains("hunter2"), "{}", error.text());
         }
     }
@@ -328,7 +388,11 @@ mod tests {
 
     #[test]
     fn a_patch_must_say_that_it_is_a_merge_patch() {
-        let request = Request::builder().method("PATCH").uri("/v1/a").body(Body::empty()).unwrap();
+        let request = Request::builder()
+            .method("PATCH")
+            .uri("/v1/a")
+            .body(Body::empty())
+            .unwrap();
         assert!(check_patch(Verb::Patch, request.headers()).is_err());
         assert!(call("PATCH", "/v1/kv/a", "{}").is_ok());
     }

@@ -38,10 +38,15 @@ async fn all(server: &Server, call: &Call) -> Result<Reply, ApiError> {
     let entries = server.runtime.entries().await?;
     let mut by_type: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for entry in &entries {
-        by_type.entry(entry.plugin_type.as_str()).or_default().insert(&entry.name);
+        by_type
+            .entry(entry.plugin_type.as_str())
+            .or_default()
+            .insert(&entry.name);
     }
-    let mut data: Map<String, Value> =
-        by_type.into_iter().map(|(word, names)| (word.to_owned(), json!(names))).collect();
+    let mut data: Map<String, Value> = by_type
+        .into_iter()
+        .map(|(word, names)| (word.to_owned(), json!(names)))
+        .collect();
     data.insert("detailed".to_owned(), entries.iter().map(detail).collect());
     Ok(Reply::data(&call.id, &Value::Object(data)))
 }
@@ -70,7 +75,9 @@ async fn names(server: &Server, call: &Call, word: &str) -> Result<Reply, ApiErr
         return Err(ApiError::unsupported_operation());
     }
     let entries = server.runtime.entries().await?;
-    let of_type = entries.iter().filter(|entry| entry.plugin_type.as_str() == word);
+    let of_type = entries
+        .iter()
+        .filter(|entry| entry.plugin_type.as_str() == word);
     let names: BTreeSet<&str> = of_type.map(|entry| entry.name.as_str()).collect();
     match names.is_empty() {
         true => Err(ApiError::not_found()),
@@ -94,7 +101,9 @@ async fn one(server: &Server, call: &Call, word: &str, name: &str) -> Result<Rep
         return match call.verb {
             Verb::Read | Verb::List => Err(ApiError::not_found()),
             Verb::Delete => Ok(Reply::Empty),
-            _ => Err(ApiError::invalid(format!("plugins of type {word} cannot be run yet"))),
+            _ => Err(ApiError::invalid(format!(
+                "plugins of type {word} cannot be run yet"
+            ))),
         };
     };
     match call.verb {
@@ -113,7 +122,9 @@ async fn register(
 ) -> Result<Reply, ApiError> {
     let fields = Fields::new(call.fields()?);
     if fields.flag("oci")? {
-        return Err(ApiError::invalid("plugins cannot be fetched from a registry yet: leave out oci"));
+        return Err(ApiError::invalid(
+            "plugins cannot be fetched from a registry yet: leave out oci",
+        ));
     }
     let sha256 = match fields.text("sha256")? {
         Some(sha256) => sha256,
@@ -151,7 +162,9 @@ async fn deregister(
 ) -> Result<Reply, ApiError> {
     let key = key(call, plugin_type, name)?;
     if key.version.as_ref().is_some_and(PluginVersion::is_builtin) {
-        return Err(ApiError::invalid("version has builtin metadata: a builtin plugin cannot be deregistered"));
+        return Err(ApiError::invalid(
+            "version has builtin metadata: a builtin plugin cannot be deregistered",
+        ));
     }
     server.runtime.deregister(&key).await?;
     Ok(Reply::Empty)

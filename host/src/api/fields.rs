@@ -21,7 +21,9 @@ impl Fields {
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
-        self.value(name).map(|value| scalar(name, value)).transpose()
+        self.value(name)
+            .map(|value| scalar(name, value))
+            .transpose()
     }
 
     /// A list, or text with commas.
@@ -30,7 +32,10 @@ impl Fields {
             None => Ok(Vec::new()),
             Some(Value::Array(items)) => items.iter().map(|item| scalar(name, item)).collect(),
             Some(Value::String(text)) => {
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                let items = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty());
                 Ok(items.map(str::to_owned).collect())
             }
             Some(_) => Err(wrong(name, "a list")),
@@ -53,7 +58,9 @@ impl Fields {
     /// Names and texts.
     pub(super) fn texts(&self, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
         let all = self.object(name)?.0;
-        all.iter().map(|(key, value)| Ok((key.clone(), scalar(name, value)?))).collect()
+        all.iter()
+            .map(|(key, value)| Ok((key.clone(), scalar(name, value)?)))
+            .collect()
     }
 
     /// Fields of their own.
@@ -124,7 +131,10 @@ mod tests {
     fn a_duration_may_be_a_number_of_seconds_or_the_systems() {
         let fields = fields(json!({"a": 60, "b": "1h", "c": "system"}));
         assert_eq!(fields.duration("a").unwrap(), Some(Duration::from_secs(60)));
-        assert_eq!(fields.duration("b").unwrap(), Some(Duration::from_secs(3600)));
+        assert_eq!(
+            fields.duration("b").unwrap(),
+            Some(Duration::from_secs(3600))
+        );
         assert_eq!(fields.duration("c").unwrap(), None);
     }
 }

@@ -5,9 +5,7 @@ use std::time::Instant;
 use base64::Engine;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use palisade_contract::{
-    Existence, Headers, Json, Operation, PluginErrorKind, Request, Response,
-};
+use palisade_contract::{Existence, Headers, Json, Operation, PluginErrorKind, Request, Response};
 use palisade_runtime::{CallError, ErrorKind, MountInfo};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -31,7 +29,9 @@ pub(super) async fn handle(server: &Server, mut call: Call) -> Result<Reply, Api
     request.id.clone_from(&call.id);
     request.headers = passed_headers(&mount, &call.headers);
     request.client_token = server.root.for_mount(&call.token, &mount.accessor);
-    request.client_token_accessor.clone_from(&server.root.accessor);
+    request
+        .client_token_accessor
+        .clone_from(&server.root.accessor);
     request.display_name = "root".to_owned();
     if call.verb == Verb::Write && !exists(server, &request, call.deadline).await? {
         request.operation = Operation::Create;
@@ -78,9 +78,11 @@ async fn exists(server: &Server, request: &Request, deadline: Instant) -> Result
 /// The plugin had nothing to say: for a question that is "not there", for an order "done".
 fn nothing(operation: Operation) -> Result<Reply, ApiError> {
     match operation {
-        Operation::Read | Operation::List | Operation::Scan | Operation::Header | Operation::Help => {
-            Err(ApiError::not_found())
-        }
+        Operation::Read
+        | Operation::List
+        | Operation::Scan
+        | Operation::Header
+        | Operation::Help => Err(ApiError::not_found()),
         _ => Ok(Reply::Empty),
     }
 }
@@ -93,7 +95,8 @@ fn shape_answer(
 ) -> Result<Reply, ApiError> {
     let shape = match response.data.is_null() {
         true => Shape::default(),
-        false => Shape::of(response.data.as_str()).map_err(|_| protocol("its data is not a JSON object"))?,
+        false => Shape::of(response.data.as_str())
+            .map_err(|_| protocol("its data is not a JSON object"))?,
     };
     if shape.maybe_error
         && let Some(text) = response.error_text()
@@ -104,7 +107,10 @@ fn shape_answer(
         return raw(&response.data);
     }
     if operation == Operation::Help {
-        return Ok(Reply::Json(StatusCode::OK, response.data.as_str().to_owned()));
+        return Ok(Reply::Json(
+            StatusCode::OK,
+            response.data.as_str().to_owned(),
+        ));
     }
     let status = match found(operation, &shape, response) {
         Found::Yes => StatusCode::OK,
@@ -154,7 +160,10 @@ fn envelope(call: &Call, response: &Response) -> Result<String, ApiError> {
     if let Some(secret) = &response.secret {
         duration = secret.lease.ttl.as_secs();
         // OpenBao would revoke it in the end; a client must not believe that this server does.
-        warnings.push("this server keeps no leases yet: the secret is neither renewed nor revoked by it".to_owned());
+        warnings.push(
+            "this server keeps no leases yet: the secret is neither renewed nor revoked by it"
+                .to_owned(),
+        );
     }
     let envelope = Envelope {
         request_id: &call.id,
@@ -177,7 +186,9 @@ fn raw(data: &Json) -> Result<Reply, ApiError> {
         http_content_type: Option<String>,
         http_raw_body: Option<String>,
     }
-    let raw: Raw = data.parse().map_err(|_| protocol("its raw answer has fields of wrong types"))?;
+    let raw: Raw = data
+        .parse()
+        .map_err(|_| protocol("its raw answer has fields of wrong types"))?;
     let status = status_of(&raw.http_status_code)
         .ok_or_else(|| protocol("the status of its raw answer is not between 200 and 599"))?;
     if status == StatusCode::NO_CONTENT {
@@ -196,7 +207,9 @@ fn raw(data: &Json) -> Result<Reply, ApiError> {
 
 fn status_of(value: &Value) -> Option<StatusCode> {
     let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
-    let code = u16::try_from(number).ok().filter(|code| (200..600).contains(code))?;
+    let code = u16::try_from(number)
+        .ok()
+        .filter(|code| (200..600).contains(code))?;
     StatusCode::from_u16(code).ok()
 }
 
@@ -215,7 +228,10 @@ fn passed_headers(mount: &MountInfo, headers: &HeaderMap) -> Headers {
         if NEVER_PASSED.contains(&name.as_str()) {
             continue;
         }
-        let values = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
+        let values = headers
+            .get_all(&name)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
         let values: Vec<String> = values.map(str::to_owned).collect();
         if !values.is_empty() {
             passed.insert(canonical(name.as_str()), values);
@@ -239,7 +255,9 @@ fn passed_back(mount: &MountInfo, headers: &Headers) -> Vec<(HeaderName, HeaderV
 fn names(mount: &MountInfo, setting: &str) -> Vec<HeaderName> {
     let listed = mount.config.get(setting).and_then(Value::as_array);
     let listed = listed.into_iter().flatten().filter_map(Value::as_str);
-    listed.filter_map(|name| HeaderName::try_from(name).ok()).collect()
+    listed
+        .filter_map(|name| HeaderName::try_from(name).ok())
+        .collect()
 }
 
 /// `X-Request-Id` rather than `x-request-id`.
@@ -252,7 +270,10 @@ fn canonical(name: &str) -> String {
 }
 
 fn protocol(fault: &str) -> ApiError {
-    ApiError::new(ErrorKind::Protocol, format!("the plugin broke the protocol: {fault}"))
+    ApiError::new(
+        ErrorKind::Protocol,
+        format!("the plugin broke the protocol: {fault}"),
+    )
 }
 
 #[cfg(test)]
@@ -269,7 +290,10 @@ mod tests {
         let Ok(Reply::Raw { status, body, .. }) = reply(data) else {
             panic!("not raw")
         };
-        assert_eq!((status, body.as_ref()), (StatusCode::NOT_FOUND, br#"{"a":1}"#.as_slice()));
+        assert_eq!(
+            (status, body.as_ref()),
+            (StatusCode::NOT_FOUND, br#"{"a":1}"#.as_slice())
+        );
     }
 
     #[test]
@@ -286,14 +310,24 @@ mod tests {
             r#"{"http_status_code":200,"http_content_type":"a\nb"}"#,
             r#"{"http_status_code":200,"http_content_type":7}"#,
         ] {
-            assert_eq!(reply(data).unwrap_err().status(), StatusCode::INTERNAL_SERVER_ERROR, "{data}");
+            assert_eq!(
+                reply(data).unwrap_err().status(),
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "{data}"
+            );
         }
-        assert!(matches!(reply(r#"{"http_status_code":204}"#), Ok(Reply::Empty)));
+        assert!(matches!(
+            reply(r#"{"http_status_code":204}"#),
+            Ok(Reply::Empty)
+        ));
     }
 
     #[test]
     fn a_question_without_answer_is_not_found_and_an_order_is_done() {
-        assert_eq!(nothing(Operation::Read).unwrap_err().status(), StatusCode::NOT_FOUND);
+        assert_eq!(
+            nothing(Operation::Read).unwrap_err().status(),
+            StatusCode::NOT_FOUND
+        );
         assert!(matches!(nothing(Operation::Delete), Ok(Reply::Empty)));
     }
 

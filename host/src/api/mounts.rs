@@ -1,8 +1,8 @@
 //! `sys/mounts`: what is enabled where. Also the question with which a client finds out about a mount.
 
+use http::StatusCode;
 use palisade_contract::PluginType;
 use palisade_runtime::{ErrorKind, MountInfo, MountPath, NewMount, RuntimeKind};
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Verb};
@@ -27,15 +27,22 @@ pub(super) async fn route(server: &Server, call: &Call, rest: &str) -> Result<Re
 
 fn list(server: &Server, call: &Call) -> Reply {
     let mounts = server.runtime.mounts();
-    let secrets = mounts.iter().filter(|mount| mount.plugin_type == PluginType::Secret);
-    let data: Map<String, Value> =
-        secrets.map(|mount| (mount.path.to_string(), object(mount))).collect();
+    let secrets = mounts
+        .iter()
+        .filter(|mount| mount.plugin_type == PluginType::Secret);
+    let data: Map<String, Value> = secrets
+        .map(|mount| (mount.path.to_string(), object(mount)))
+        .collect();
     Reply::data_twice(&call.id, &Value::Object(data))
 }
 
 fn one(server: &Server, call: &Call, path: &str) -> Result<Reply, ApiError> {
     let path: MountPath = path.parse()?;
-    let found = server.runtime.mounts().into_iter().find(|mount| mount.path == path);
+    let found = server
+        .runtime
+        .mounts()
+        .into_iter()
+        .find(|mount| mount.path == path);
     match found {
         Some(mount) => Ok(Reply::data_twice(&call.id, &object(&mount))),
         None => Err(ApiError::new(
@@ -52,12 +59,17 @@ pub(super) fn preflight(server: &Server, call: &Call, path: &str) -> Result<Repl
         return Err(ApiError::unsupported_operation());
     }
     // A mount's own path is asked for with and without its slash.
-    let found = server.runtime.route(path).or_else(|| server.runtime.route(&format!("{path}/")));
+    let found = server
+        .runtime
+        .route(path)
+        .or_else(|| server.runtime.route(&format!("{path}/")));
     let Some((mount, _)) = found else {
         let text = format!(
             "preflight capability check returned 403, please ensure client's policies grant access to path \"{path}/\""
         );
-        return Err(ApiError::new(ErrorKind::MountNotFound, text).with_status(StatusCode::FORBIDDEN));
+        return Err(
+            ApiError::new(ErrorKind::MountNotFound, text).with_status(StatusCode::FORBIDDEN)
+        );
     };
     let mut data = object(&mount);
     data["path"] = json!(mount.path.as_str());
@@ -97,7 +109,9 @@ fn new_mount(fields: &Fields) -> Result<NewMount, ApiError> {
     };
     if versioned {
         // Clients choose the engine's paths by this option, and there is only this version of it.
-        let version = options.entry("version".to_owned()).or_insert_with(|| "2".to_owned());
+        let version = options
+            .entry("version".to_owned())
+            .or_insert_with(|| "2".to_owned());
         if version != "2" {
             return Err(ApiError::invalid(format!(
                 "the kv secrets engine has version 2 only, options.version asks for {version:?}"
@@ -125,8 +139,12 @@ fn plugin_name(fields: &Fields, config: &Fields) -> Result<String, ApiError> {
     };
     match (word.as_str(), apart.filter(|name| !name.is_empty())) {
         ("" | "plugin", Some(name)) => Ok(name),
-        ("", None) => Err(ApiError::invalid("backend type must be specified as a string")),
-        ("plugin", None) => Err(ApiError::invalid("plugin_name must be provided for plugin backend")),
+        ("", None) => Err(ApiError::invalid(
+            "backend type must be specified as a string",
+        )),
+        ("plugin", None) => Err(ApiError::invalid(
+            "plugin_name must be provided for plugin backend",
+        )),
         (name, _) => Ok(name.to_owned()),
     }
 }
@@ -145,8 +163,14 @@ fn plugin_version(
 
 /// The settings that the server keeps with a mount, in the shape in which they are shown.
 fn settings(config: &Fields) -> Result<Value, ApiError> {
-    let default = config.duration("default_lease_ttl")?.unwrap_or_default().as_secs();
-    let max = config.duration("max_lease_ttl")?.unwrap_or_default().as_secs();
+    let default = config
+        .duration("default_lease_ttl")?
+        .unwrap_or_default()
+        .as_secs();
+    let max = config
+        .duration("max_lease_ttl")?
+        .unwrap_or_default()
+        .as_secs();
     if max > 0 && default > max {
         return Err(ApiError::invalid(format!(
             "backend default lease TTL ({default} s) greater than backend max lease TTL ({max} s)"
@@ -233,9 +257,16 @@ mod tests {
 
     #[test]
     fn a_key_value_engine_says_that_it_keeps_versions() {
-        for body in [json!({"type": "kv"}), json!({"type": "kv-v2"}), json!({"type": "kv", "options": {"version": 2}})] {
+        for body in [
+            json!({"type": "kv"}),
+            json!({"type": "kv-v2"}),
+            json!({"type": "kv", "options": {"version": 2}}),
+        ] {
             let mount = mount(body).unwrap();
-            assert_eq!((mount.plugin.as_str(), mount.options["version"].as_str()), ("kv", "2"));
+            assert_eq!(
+                (mount.plugin.as_str(), mount.options["version"].as_str()),
+                ("kv", "2")
+            );
         }
         assert!(mount(json!({"type": "kv", "options": {"version": "1"}})).is_err());
         assert!(mount(json!({"type": "other"})).unwrap().options.is_empty());
@@ -243,16 +274,29 @@ mod tests {
 
     #[test]
     fn lease_times_are_kept_in_seconds_and_checked() {
-        let mount = |default, max| mount(json!({"type": "p", "config": {"default_lease_ttl": default, "max_lease_ttl": max}}));
+        let mount = |default, max| {
+            mount(
+                json!({"type": "p", "config": {"default_lease_ttl": default, "max_lease_ttl": max}}),
+            )
+        };
         let config = mount("1h", "system").unwrap().config;
-        assert_eq!((config["default_lease_ttl"].as_u64(), config["max_lease_ttl"].as_u64()), (Some(3600), Some(0)));
+        assert_eq!(
+            (
+                config["default_lease_ttl"].as_u64(),
+                config["max_lease_ttl"].as_u64()
+            ),
+            (Some(3600), Some(0))
+        );
         assert!(mount("2h", "1h").is_err());
     }
 
     #[test]
     fn the_servers_own_paths_cannot_be_mounted_over() {
         for path in ["sys", "sys/x", "auth/x", "cubbyhole"] {
-            assert_eq!(refuse_protected(path).unwrap_err().status(), StatusCode::FORBIDDEN);
+            assert_eq!(
+                refuse_protected(path).unwrap_err().status(),
+                StatusCode::FORBIDDEN
+            );
         }
         assert!(refuse_protected("system").is_ok());
     }

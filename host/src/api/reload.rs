@@ -20,7 +20,11 @@ pub(super) async fn backend(server: &Server, call: &Call) -> Result<Reply, ApiEr
         (Some(plugin), []) => by_name(server, &plugin).await?,
         (None, [_, ..]) => by_mounts(server, &mounts).await?,
         (None, []) => return Err(ApiError::invalid("plugin or mounts must be provided")),
-        (Some(_), _) => return Err(ApiError::invalid("plugin and mounts cannot be set at the same time")),
+        (Some(_), _) => {
+            return Err(ApiError::invalid(
+                "plugin and mounts cannot be set at the same time",
+            ));
+        }
     }
     Ok(Reply::data(&call.id, &json!({ "reload_id": call.id })))
 }
@@ -33,7 +37,10 @@ async fn by_name(server: &Server, plugin: &str) -> Result<(), ApiError> {
 
 /// Reloads as many as can be; the first failure is told, with its mount.
 async fn by_mounts(server: &Server, mounts: &[String]) -> Result<(), ApiError> {
-    let paths: Vec<MountPath> = mounts.iter().map(|mount| mount.parse()).collect::<Result<_, _>>()?;
+    let paths: Vec<MountPath> = mounts
+        .iter()
+        .map(|mount| mount.parse())
+        .collect::<Result<_, _>>()?;
     let mut outcome = Ok(());
     for path in &paths {
         if let Err(error) = server.runtime.reload_mount(path).await {

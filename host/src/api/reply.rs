@@ -86,9 +86,11 @@ impl IntoResponse for Reply {
                 });
                 response
             }
-            Self::Raw { status, content_type, body } => {
-                respond(status, content_type, Body::from(body))
-            }
+            Self::Raw {
+                status,
+                content_type,
+                body,
+            } => respond(status, content_type, Body::from(body)),
         }
     }
 }
@@ -107,7 +109,10 @@ fn respond(status: StatusCode, content_type: Option<HeaderValue>, body: Body) ->
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // A plugin may say that its body is HTML; a browser must not guess it from the bytes.
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, content_type);
     }

@@ -95,7 +95,9 @@ fn leader() -> Value {
 
 /// A time as JSON; `null` when it is no time.
 pub(super) fn rfc3339(seconds: u64) -> Value {
-    let time = i64::try_from(seconds).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     let text = time.and_then(|time| time.format(&Rfc3339).ok());
     text.map_or(Value::Null, Value::String)
 }

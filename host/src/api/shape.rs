@@ -184,7 +184,11 @@ mod tests {
 
     #[test]
     fn deep_nesting_costs_no_stack() {
-        let deep = format!("{{\"a\":{}{}}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        let deep = format!(
+            "{{\"a\":{}{}}}",
+            "[".repeat(1_000_000),
+            "]".repeat(1_000_000)
+        );
         assert_eq!(Shape::of(&deep).unwrap().fields, 1);
     }
 }

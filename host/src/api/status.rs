@@ -92,7 +92,10 @@ mod tests {
     fn no_kind_of_error_is_a_success() {
         for kind in ErrorKind::ALL {
             let status = of(kind);
-            assert!(status.is_client_error() || status.is_server_error(), "{kind:?}");
+            assert!(
+                status.is_client_error() || status.is_server_error(),
+                "{kind:?}"
+            );
         }
     }
 
@@ -104,7 +107,10 @@ mod tests {
         assert_eq!(plugin(PluginErrorKind::PermissionDenied, "x"), 403);
         assert_eq!(plugin(PluginErrorKind::Coded(418), "x"), 418);
         assert_eq!(plugin(PluginErrorKind::Unknown, "boom"), 500);
-        assert_eq!(plugin(PluginErrorKind::Unknown, "x: permission denied"), 403);
+        assert_eq!(
+            plugin(PluginErrorKind::Unknown, "x: permission denied"),
+            403
+        );
         assert_eq!(plugin(PluginErrorKind::Unknown, "Vault is sealed"), 503);
     }
 

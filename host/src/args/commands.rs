@@ -9,7 +9,11 @@ use crate::config;
 
 /// A secrets server whose plugins run as native processes or as WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "palisade", disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "palisade",
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]

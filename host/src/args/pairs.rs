@@ -66,7 +66,9 @@ fn read_word<R: Read>(
 fn split(word: &str) -> Result<(&str, &str), String> {
     match word.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key, value)),
-        _ => Err(format!("invalid key/value pair {word:?}: format must be key=value")),
+        _ => Err(format!(
+            "invalid key/value pair {word:?}: format must be key=value"
+        )),
     }
 }
 
@@ -75,7 +77,11 @@ fn text<R: Read>(value: &str, stdin: &mut Once<R>) -> Result<String, String> {
         Some(path) => file(path),
         None if value == "-" => stdin.take(),
         // An escaped at-sign is a value that starts with one.
-        None => Ok(value.strip_prefix('\\').filter(|rest| rest.starts_with('@')).unwrap_or(value).to_owned()),
+        None => Ok(value
+            .strip_prefix('\\')
+            .filter(|rest| rest.starts_with('@'))
+            .unwrap_or(value)
+            .to_owned()),
     }
 }
 
@@ -93,7 +99,8 @@ fn merge(json: &str, source: &str, data: &mut Map<String, Value>) -> Result<(), 
 }
 
 fn file(path: &str) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|fault| format!("error reading file {path:?}: {fault}"))?;
+    let file = std::fs::File::open(path)
+        .map_err(|fault| format!("error reading file {path:?}: {fault}"))?;
     bounded(file, path)
 }
 
@@ -114,7 +121,10 @@ struct Once<R>(Option<R>);
 
 impl<R: Read> Once<R> {
     fn take(&mut self) -> Result<String, String> {
-        let source = self.0.take().ok_or("standard input can be used once only")?;
+        let source = self
+            .0
+            .take()
+            .ok_or("standard input can be used once only")?;
         bounded(source, "standard input")
     }
 }
@@ -136,7 +146,10 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_becomes_a_list() {
-        assert_eq!(read(&["a=1", "a=2", "a=3"], ""), Ok(json!({"a": ["1", "2", "3"]})));
+        assert_eq!(
+            read(&["a=1", "a=2", "a=3"], ""),
+            Ok(json!({"a": ["1", "2", "3"]}))
+        );
     }
 
     #[test]

@@ -76,7 +76,10 @@ fn takes_value(command: &Command, name: &str) -> bool {
 
 fn refuse_misplaced(rest: &[String]) -> Result<(), String> {
     let before_dashes = rest.iter().take_while(|word| *word != "--");
-    let misplaced: Vec<_> = before_dashes.filter(|word| is_flag(word)).cloned().collect();
+    let misplaced: Vec<_> = before_dashes
+        .filter(|word| is_flag(word))
+        .cloned()
+        .collect();
     if misplaced.is_empty() {
         return Ok(());
     }

@@ -38,7 +38,9 @@ impl Place {
             .map(|answer| answer.data())
             .unwrap_or_default();
         let found = info.get("path").and_then(Value::as_str).unwrap_or_default();
-        let version = info.get("options").and_then(|options| options["version"].as_str());
+        let version = info
+            .get("options")
+            .and_then(|options| options["version"].as_str());
         Ok(Self {
             mount: found.to_owned(),
             rest: whole.get(found.len()..).unwrap_or_default().to_owned(),
@@ -70,11 +72,15 @@ async fn put(args: &KvPut) -> Result<(), Failure> {
     let answer = client
         .put(&full, &put_body(&place, data, args.cas))
         .await
-        .map_err(Failure::during(format_args!("Error writing data to {full}")))?;
+        .map_err(Failure::during(format_args!(
+            "Error writing data to {full}"
+        )))?;
     match answer {
         None if printer.is_json() => Ok(()),
         None => say(&format!("Success! Data written to: {full}")),
-        Some(answer) if printer.is_json() || printer.field().is_some() => Ok(printer.answer(&answer)?),
+        Some(answer) if printer.is_json() || printer.field().is_some() => {
+            Ok(printer.answer(&answer)?)
+        }
         Some(answer) => {
             warn(&answer)?;
             say(&headed("Secret Path", &full, &full))?;
@@ -97,8 +103,14 @@ async fn get(args: &KvGet) -> Result<(), Failure> {
     let client = Client::new(&args.connection)?;
     let place = Place::find(&client, args.mount.as_deref(), path).await?;
     let full = place.path("data");
-    let version = args.version.filter(|_| place.versioned).map(|version| version.to_string());
-    let query: Vec<_> = version.iter().map(|version| ("version", version.as_str())).collect();
+    let version = args
+        .version
+        .filter(|_| place.versioned)
+        .map(|version| version.to_string());
+    let query: Vec<_> = version
+        .iter()
+        .map(|version| ("version", version.as_str()))
+        .collect();
     let answer = client
         .read(&full, &query)
         .await
@@ -122,11 +134,11 @@ async fn get(args: &KvGet) -> Result<(), Failure> {
     data.map_or(Ok(()), |data| show(&printer, "Data", &data))
 }
 
+/// The fields of something that may not be there.
+type Fields = Option<Map<String, Value>>;
+
 /// The secret itself and what is known of its version. A deleted version has only the latter.
-fn taken_apart(
-    place: &Place,
-    mut data: Map<String, Value>,
-) -> (Option<Map<String, Value>>, Option<Map<String, Value>>) {
+fn taken_apart(place: &Place, mut data: Map<String, Value>) -> (Fields, Fields) {
     let object = |value| match value {
         Some(Value::Object(map)) => Some(map),
         _ => None,
@@ -160,7 +172,9 @@ async fn delete(args: &KvDelete) -> Result<(), Failure> {
     let client = Client::new(&args.connection)?;
     let place = Place::find(&client, args.mount.as_deref(), path).await?;
     if !args.versions.is_empty() && !place.versioned {
-        return Err(Failure::local("This mount keeps no versions; leave out -versions"));
+        return Err(Failure::local(
+            "This mount keeps no versions; leave out -versions",
+        ));
     }
     let full = place.path("data");
     let failed = Failure::during(format!("Error deleting {full}"));
@@ -221,6 +235,9 @@ mod tests {
         assert_eq!(place(true).path("data"), "kv/data/a/b");
         assert_eq!(place(false).path("data"), "kv/a/b");
         assert_eq!(put_body(&place(false), Map::new(), Some(1)), json!({}));
-        assert_eq!(put_body(&place(true), Map::new(), Some(0)), json!({"data": {}, "options": {"cas": 0}}));
+        assert_eq!(
+            put_body(&place(true), Map::new(), Some(0)),
+            json!({"data": {}, "options": {"cas": 0}})
+        );
     }
 }

@@ -29,13 +29,14 @@ pub(super) async fn write(args: &Input) -> Result<(), Failure> {
     }
     let path = clean(path);
     let printer = Printer::new(&args.output)?;
-    let data = pairs::object(words, std::io::stdin()).map_err(|fault| {
-        Failure::local(format!("Failed to parse K=V data: {fault}"))
-    })?;
+    let data = pairs::object(words, std::io::stdin())
+        .map_err(|fault| Failure::local(format!("Failed to parse K=V data: {fault}")))?;
     let answer = Client::new(&args.connection)?
         .put(&path, &Value::Object(data))
         .await
-        .map_err(Failure::during(format_args!("Error writing data to {path}")))?;
+        .map_err(Failure::during(format_args!(
+            "Error writing data to {path}"
+        )))?;
     match answer {
         Some(answer) => Ok(printer.answer(&answer)?),
         None if printer.is_json() => Ok(()),
@@ -98,12 +99,14 @@ fn path_and_pairs(args: &Input) -> Result<(String, Vec<(String, String)>), Failu
     let Some((path, words)) = args.words.split_first() else {
         return Err(wrong_count(0, 1));
     };
-    let query = pairs::strings(words, std::io::stdin()).map_err(|fault| {
-        Failure::local(format!("Failed to parse K=V data: {fault}"))
-    })?;
+    let query = pairs::strings(words, std::io::stdin())
+        .map_err(|fault| Failure::local(format!("Failed to parse K=V data: {fault}")))?;
     Ok((clean(path), query))
 }
 
 fn borrow(query: &[(String, String)]) -> Vec<(&str, &str)> {
-    query.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    query
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
 }

@@ -3,9 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Failure, exactly, say, wrong_count};
-use crate::args::{
-    Plugin, PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload,
-};
+use crate::args::{Plugin, PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload};
 use crate::client::Client;
 use crate::output::{Printer, go_text, table};
 
@@ -45,7 +43,9 @@ async fn register(args: &PluginRegister) -> Result<(), Failure> {
     Client::new(&args.connection)?
         .put(&catalog_path(plugin_type, name), &body)
         .await
-        .map_err(Failure::during(format_args!("Error registering plugin {name}")))?;
+        .map_err(Failure::during(format_args!(
+            "Error registering plugin {name}"
+        )))?;
     say(&format!("Success! Registered plugin: {name}"))
 }
 
@@ -93,7 +93,9 @@ fn listed(data: &Map<String, Value>, wanted: Option<&str>) -> Vec<Map<String, Va
 
 fn simple_rows(lines: &[Map<String, Value>]) -> Vec<[String; 3]> {
     let header = ["Name", "Type", "Version"].map(str::to_owned);
-    let rows = lines.iter().map(|line| ["name", "type", "version"].map(|key| cell(line, key)));
+    let rows = lines
+        .iter()
+        .map(|line| ["name", "type", "version"].map(|key| cell(line, key)));
     std::iter::once(header).chain(rows).collect()
 }
 
@@ -111,11 +113,17 @@ fn cell(line: &Map<String, Value>, key: &str) -> String {
 async fn info(args: &PluginInfo) -> Result<(), Failure> {
     let [plugin_type, name] = exactly(&args.names)?;
     let printer = Printer::new(&args.output)?;
-    let query: Vec<_> = args.version.iter().map(|version| ("version", version.as_str())).collect();
+    let query: Vec<_> = args
+        .version
+        .iter()
+        .map(|version| ("version", version.as_str()))
+        .collect();
     let data = Client::new(&args.connection)?
         .read(&catalog_path(plugin_type, name), &query)
         .await
-        .map_err(Failure::during(format_args!("Error reading plugin named {name}")))?
+        .map_err(Failure::during(format_args!(
+            "Error reading plugin named {name}"
+        )))?
         .ok_or_else(|| Failure::server(format!("No value found for plugin {name:?}")))?
         .data();
     if printer.field().is_some() {
@@ -130,16 +138,27 @@ async fn deregister(args: &PluginDeregister) -> Result<(), Failure> {
     Client::new(&args.connection)?
         .delete(&catalog_path(plugin_type, name), &[("version", version)])
         .await
-        .map_err(Failure::during(format_args!("Error deregistering plugin named {name}")))?;
-    say(&format!("Success! Deregistered plugin (if it was registered): {name}"))
+        .map_err(Failure::during(format_args!(
+            "Error deregistering plugin named {name}"
+        )))?;
+    say(&format!(
+        "Success! Deregistered plugin (if it was registered): {name}"
+    ))
 }
 
 async fn reload(args: &PluginReload) -> Result<(), Failure> {
     let (body, done) = match (&args.plugin, args.mounts.as_slice()) {
         (Some(plugin), []) => (json!({"plugin": plugin}), format!("plugin: {plugin}")),
-        (None, mounts @ [_, ..]) => (json!({"mounts": mounts}), format!("mounts: [{}]", mounts.join(" "))),
+        (None, mounts @ [_, ..]) => (
+            json!({"mounts": mounts}),
+            format!("mounts: [{}]", mounts.join(" ")),
+        ),
         (None, []) => return Err(Failure::local("No plugins or mounts specified")),
-        (Some(_), _) => return Err(Failure::local("Must specify exactly one of -plugin or -mounts")),
+        (Some(_), _) => {
+            return Err(Failure::local(
+                "Must specify exactly one of -plugin or -mounts",
+            ));
+        }
     };
     let answer = Client::new(&args.connection)?
         .put("sys/plugins/reload/backend", &body)

@@ -28,7 +28,9 @@ async fn enable(args: &SecretsEnable) -> Result<(), Failure> {
         .post(&format!("sys/mounts/{path}"), &mount(args, plugin)?)
         .await
         .map_err(Failure::during("Error enabling"))?;
-    say(&format!("Success! Enabled the {plugin} secrets engine at: {path}"))
+    say(&format!(
+        "Success! Enabled the {plugin} secrets engine at: {path}"
+    ))
 }
 
 fn mount(args: &SecretsEnable, plugin: &str) -> Result<Value, Failure> {
@@ -86,15 +88,30 @@ async fn list(args: &SecretsList) -> Result<(), Failure> {
 fn simple_rows(mounts: &Map<String, Value>) -> Vec<[String; 4]> {
     let header = ["Path", "Type", "Accessor", "Description"].map(str::to_owned);
     let rows = mounts.iter().map(|(path, mount)| {
-        [path.clone(), cell(mount, "type"), cell(mount, "accessor"), cell(mount, "description")]
+        [
+            path.clone(),
+            cell(mount, "type"),
+            cell(mount, "accessor"),
+            cell(mount, "description"),
+        ]
     });
     std::iter::once(header).chain(rows).collect()
 }
 
 fn detailed_rows(mounts: &Map<String, Value>) -> Vec<[String; 12]> {
     let header = [
-        "Path", "Plugin", "Accessor", "Default TTL", "Max TTL", "Replication", "Seal Wrap", "Options", "Description", "UUID",
-        "Running Version", "Runtime",
+        "Path",
+        "Plugin",
+        "Accessor",
+        "Default TTL",
+        "Max TTL",
+        "Replication",
+        "Seal Wrap",
+        "Options",
+        "Description",
+        "UUID",
+        "Running Version",
+        "Runtime",
     ];
     let rows = mounts.iter().map(|(path, mount)| {
         [
@@ -105,14 +122,19 @@ fn detailed_rows(mounts: &Map<String, Value>) -> Vec<[String; 12]> {
             ttl(mount, "max_lease_ttl"),
             replication(mount),
             cell(mount, "seal_wrap"),
-            mount.get("options").filter(|options| !options.is_null()).map_or_else(|| "map[]".to_owned(), go_text),
+            mount
+                .get("options")
+                .filter(|options| !options.is_null())
+                .map_or_else(|| "map[]".to_owned(), go_text),
             cell(mount, "description"),
             cell(mount, "uuid"),
             cell(mount, "running_plugin_version"),
             cell(mount, "runtime"),
         ]
     });
-    std::iter::once(header.map(str::to_owned)).chain(rows).collect()
+    std::iter::once(header.map(str::to_owned))
+        .chain(rows)
+        .collect()
 }
 
 fn cell(mount: &Value, key: &str) -> String {
@@ -137,6 +159,10 @@ async fn disable(args: &SecretsDisable) -> Result<(), Failure> {
     Client::new(&args.connection)?
         .delete(&format!("sys/mounts/{path}"), &[])
         .await
-        .map_err(Failure::during(format_args!("Error disabling secrets engine at {path}")))?;
-    say(&format!("Success! Disabled the secrets engine (if it existed) at: {path}"))
+        .map_err(Failure::during(format_args!(
+            "Error disabling secrets engine at {path}"
+        )))?;
+    say(&format!(
+        "Success! Disabled the secrets engine (if it existed) at: {path}"
+    ))
 }

@@ -23,7 +23,10 @@ impl Answer {
     /// Whether there is data or a warning.
     pub(crate) fn says_something(&self) -> bool {
         self.data.as_ref().is_some_and(|data| !data.is_empty())
-            || self.warnings.as_ref().is_some_and(|warnings| !warnings.is_empty())
+            || self
+                .warnings
+                .as_ref()
+                .is_some_and(|warnings| !warnings.is_empty())
     }
 
     /// The data; empty when there is none.
@@ -35,6 +38,8 @@ impl Answer {
     pub(crate) fn keys(&self) -> Vec<String> {
         let keys = self.data.as_ref().and_then(|data| data.get("keys"));
         let keys = keys.and_then(Value::as_array).cloned().unwrap_or_default();
-        keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect()
+        keys.iter()
+            .filter_map(|key| key.as_str().map(str::to_owned))
+            .collect()
     }
 }

@@ -19,50 +19,25 @@ pub(crate) enum ClientError {
         cause: String,
     },
     /// The server refused.
-    Refused {
-        method: Method,
-        url: String,
-        namespace: Option<String>,
-        status: StatusCode,
-        /// The server's stable code, if it gave one.
-        code: Option<String>,
-        /// What it said; `None` when that was not in the usual shape.
-        errors: Option<Vec<String>>,
-        /// What it said, as it is.
-        raw: String,
-    },
+    Refused(Box<Refusal>),
+}
+
+/// What a server said instead of an answer.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) namespace: Option<String>,
+    pub(super) status: StatusCode,
+    /// The server's stable code, if it gave one.
+    pub(super) code: Option<String>,
+    pub(super) body: Vec<u8>,
 }
 
 /// The stable code of a reply.
 pub(super) fn stable_code(headers: &HeaderMap) -> Option<String> {
     let code = headers.get(ERROR_CODE_HEADER)?.to_str().ok()?;
     Some(code.to_owned())
-}
-
-impl ClientError {
-    pub(super) fn refused(
-        method: Method,
-        url: String,
-        namespace: Option<String>,
-        status: StatusCode,
-        code: Option<String>,
-        body: &[u8],
-    ) -> Self {
-        #[derive(Deserialize)]
-        struct Body {
-            errors: Vec<String>,
-        }
-        let errors = serde_json::from_slice(body).ok().map(|body: Body| body.errors);
-        Self::Refused {
-            method,
-            url,
-            namespace,
-            status,
-            code,
-            errors,
-            raw: String::from_utf8_lossy(body).into_owned(),
-        }
-    }
 }
 
 impl fmt::Display for ClientError {
@@ -72,25 +47,49 @@ impl fmt::Display for ClientError {
             Self::Unreachable { method, url, cause } => {
                 write!(f, "{} {url:?}: {cause}", capitalized(method))
             }
-            Self::Refused { method, url, namespace, status, code, errors, raw } => {
-                writeln!(f, "Error making API request.\n")?;
-                if let Some(namespace) = namespace {
-                    writeln!(f, "Namespace: {namespace}")?;
-                }
-                writeln!(f, "URL: {method} {url}")?;
-                match errors {
-                    Some(errors) => {
-                        write!(f, "Code: {}. Errors:\n\n", status.as_u16())?;
-                        errors.iter().try_for_each(|error| writeln!(f, "* {error}"))?;
-                    }
-                    None => write!(f, "Code: {}. Raw Message:\n\n{raw}\n", status.as_u16())?,
-                }
-                match code {
-                    Some(code) => write!(f, "\nError code: {code}"),
-                    None => Ok(()),
-                }
-            }
+            Self::Refused(refusal) => refusal.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Error making API request.\n")?;
+        if let Some(namespace) = &self.namespace {
+            writeln!(f, "Namespace: {namespace}")?;
+        }
+        writeln!(f, "URL: {} {}", self.method, self.url)?;
+        write!(f, "Code: {}. ", self.status.as_u16())?;
+        match self.errors() {
+            Some(errors) => {
+                write!(f, "Errors:\n\n")?;
+                errors
+                    .iter()
+                    .try_for_each(|error| writeln!(f, "* {error}"))?;
+            }
+            None => write!(
+                f,
+                "Raw Message:\n\n{}\n",
+                String::from_utf8_lossy(&self.body)
+            )?,
+        }
+        match &self.code {
+            Some(code) => write!(f, "\nError code: {code}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Refusal {
+    /// What it said; `None` when that was not in the usual shape.
+    fn errors(&self) -> Option<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Body {
+            errors: Vec<String>,
+        }
+        serde_json::from_slice(&self.body)
+            .ok()
+            .map(|body: Body| body.errors)
     }
 }
 
@@ -107,15 +106,15 @@ mod tests {
     use super::*;
 
     fn refused(code: Option<&str>, body: &str) -> String {
-        ClientError::refused(
-            Method::PUT,
-            "http://h/v1/x".to_owned(),
-            None,
-            StatusCode::BAD_REQUEST,
-            code.map(str::to_owned),
-            body.as_bytes(),
-        )
-        .to_string()
+        let refusal = Refusal {
+            method: Method::PUT,
+            url: "http://h/v1/x".to_owned(),
+            namespace: None,
+            status: StatusCode::BAD_REQUEST,
+            code: code.map(str::to_owned),
+            body: body.as_bytes().to_vec(),
+        };
+        ClientError::Refused(Box::new(refusal)).to_string()
     }
 
     #[test]
@@ -129,6 +128,9 @@ mod tests {
     #[test]
     fn a_refusal_in_another_shape_is_shown_as_it_is() {
         let text = refused(None, "<html>");
-        assert!(text.ends_with("Code: 400. Raw Message:\n\n<html>\n"), "{text}");
+        assert!(
+            text.ends_with("Code: 400. Raw Message:\n\n<html>\n"),
+            "{text}"
+        );
     }
 }

@@ -52,13 +52,21 @@ fn sum(mut rest: &str) -> Option<f64> {
 
 /// Writes whole seconds as `bao` prints lease times: `768h`, `1h30m`, `45s`.
 pub(crate) fn show(seconds: u64) -> String {
-    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let parts = [
+        (seconds / 3600, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
     let shown: String = parts
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, unit)| format!("{count}{unit}"))
         .collect();
-    if shown.is_empty() { "0s".to_owned() } else { shown }
+    if shown.is_empty() {
+        "0s".to_owned()
+    } else {
+        shown
+    }
 }
 
 #[cfg(test)]

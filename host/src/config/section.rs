@@ -54,7 +54,11 @@ impl<'file, 'faults> Section<'file, 'faults> {
     }
 
     pub(super) fn required_text(&mut self, name: &'static str) -> Option<String> {
-        if !self.body.attributes().any(|attribute| attribute.key() == name) {
+        if !self
+            .body
+            .attributes()
+            .any(|attribute| attribute.key() == name)
+        {
             return self.wrong(name, "it is missing");
         }
         match self.text(name)? {
@@ -97,11 +101,17 @@ impl<'file, 'faults> Section<'file, 'faults> {
     ) -> Option<Vec<T>> {
         self.taken.insert(name);
         let body = self.body;
-        let blocks: Vec<&Block> = body.blocks().filter(|block| block.identifier() == name).collect();
+        let blocks: Vec<&Block> = body
+            .blocks()
+            .filter(|block| block.identifier() == name)
+            .collect();
         if blocks.is_empty() {
             return self.wrong(name, "there is no such block and one is needed");
         }
-        let all: Vec<Option<T>> = blocks.iter().map(|block| self.block(block, &mut read)).collect();
+        let all: Vec<Option<T>> = blocks
+            .iter()
+            .map(|block| self.block(block, &mut read))
+            .collect();
         all.into_iter().collect()
     }
 
@@ -135,7 +145,10 @@ impl<'file, 'faults> Section<'file, 'faults> {
         read: &mut impl FnMut(&str, &mut Section<'_, '_>) -> Option<T>,
     ) -> Option<T> {
         let [label] = block.labels() else {
-            return self.wrong(block.identifier(), "it needs exactly one label, such as \"tcp\"");
+            return self.wrong(
+                block.identifier(),
+                "it needs exactly one label, such as \"tcp\"",
+            );
         };
         let mut section = Section {
             place: format!("{} {:?}", block.identifier(), label.as_str()),
@@ -151,7 +164,9 @@ impl<'file, 'faults> Section<'file, 'faults> {
     fn take(&mut self, name: &'static str) -> Option<&'file Expression> {
         self.taken.insert(name);
         let body = self.body;
-        let mut found = body.attributes().filter(|attribute| attribute.key() == name);
+        let mut found = body
+            .attributes()
+            .filter(|attribute| attribute.key() == name);
         let first = found.next()?;
         match found.next() {
             None => Some(first.expr()),

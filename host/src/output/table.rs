@@ -14,10 +14,15 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
         .add_row(header)
         .add_row(header.iter().map(|title| "-".repeat(title.chars().count())));
     for row in body {
-        table.add_row(row.iter().map(|cell| if cell.is_empty() { "n/a" } else { cell }));
+        table.add_row(
+            row.iter()
+                .map(|cell| if cell.is_empty() { "n/a" } else { cell }),
+        );
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 4)).set_cell_alignment(CellAlignment::Left);
+        column
+            .set_padding((0, 4))
+            .set_cell_alignment(CellAlignment::Left);
     }
     table.trim_fmt()
 }
