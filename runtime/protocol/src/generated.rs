@@ -6,7 +6,11 @@ pub mod pb {
         missing_docs,
         reason = "generated; what has a meaning is documented in proto/"
     )]
-    #![allow(clippy::all, reason = "generated")]
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     tonic::include_proto!("pb");
 }
 
@@ -16,7 +20,11 @@ pub mod logical {
         missing_docs,
         reason = "generated; what has a meaning is documented in proto/"
     )]
-    #![allow(clippy::all, reason = "generated")]
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     tonic::include_proto!("logical");
 }
 
@@ -26,7 +34,11 @@ pub mod plugin {
         missing_docs,
         reason = "generated; what has a meaning is documented in proto/"
     )]
-    #![allow(clippy::all, reason = "generated")]
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     tonic::include_proto!("plugin");
 }
 
@@ -36,7 +48,11 @@ pub mod multiplexing {
         missing_docs,
         reason = "generated; what has a meaning is documented in proto/"
     )]
-    #![allow(clippy::all, reason = "generated")]
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     tonic::include_proto!("pluginutil.multiplexing");
 }
 
@@ -46,6 +62,10 @@ pub mod health {
         missing_docs,
         reason = "generated; what has a meaning is documented in proto/"
     )]
-    #![allow(clippy::all, reason = "generated")]
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
     tonic::include_proto!("grpc.health.v1");
 }

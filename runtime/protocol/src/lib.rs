@@ -3,6 +3,13 @@
 //!
 //! Nothing here does I/O. What comes from a peer is untrusted: every parser has caps, and none panics.
 
+pub mod cert;
+pub mod convert;
+pub mod env;
+pub mod handshake;
+pub mod log_line;
+pub mod version;
+
 mod generated;
 mod secret;
 
