@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::catalog::Program;
 use crate::services::{Deadline, MountServices};
 use crate::{CallError, LaunchError, Limits};
-use palisade_contract::{Description, Existence, Request, Response, SetupConfig};
+use palisade_contract::{Description, Existence, PluginType, Request, Response, SetupConfig};
 
 /// Starts plugins of one kind.
 #[async_trait]
@@ -24,6 +24,12 @@ pub struct LaunchPlan {
     pub program: Program,
     /// The entry's name and version, for logs and errors.
     pub label: String,
+    /// What the entry says the plugin is for; the plugin must say the same.
+    pub plugin_type: PluginType,
+    /// Arguments for a native plugin.
+    pub args: Vec<String>,
+    /// Environment for a native plugin, each `NAME=value`.
+    pub env: Vec<String>,
     /// What it may use.
     pub limits: Limits,
     /// What the mount tells its backend.

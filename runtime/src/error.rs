@@ -172,6 +172,14 @@ pub enum RegisterError {
     /// The plugin directory was not given or is unusable.
     #[error("could not set plugin, plugin directory is not configured")]
     NoDirectory,
+    /// The plugin directory cannot be used.
+    #[error("the plugin directory {path:?} cannot be used: {fault}")]
+    Directory {
+        /// Where it was said to be.
+        path: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// There is no such file.
     #[error("error while validating the command path: {path:?} is not in the plugin directory")]
     Missing {
@@ -240,7 +248,7 @@ impl RegisterError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Grammar(_) | Self::Invalid(_) => ErrorKind::InvalidInput,
-            Self::NoDirectory => ErrorKind::PluginDirectory,
+            Self::NoDirectory | Self::Directory { .. } => ErrorKind::PluginDirectory,
             Self::Missing { .. } => ErrorKind::ArtifactMissing,
             Self::Unusable { .. } => ErrorKind::ArtifactUnusable,
             Self::Kind { .. } => ErrorKind::ArtifactKind,

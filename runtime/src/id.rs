@@ -193,7 +193,7 @@ impl GrammarError {
     }
 }
 
-fn check_segments(what: &'static str, text: &str) -> Result<(), GrammarError> {
+pub(crate) fn check_segments(what: &'static str, text: &str) -> Result<(), GrammarError> {
     if text.is_empty() {
         return Err(GrammarError::new(what, text, "it is empty"));
     }

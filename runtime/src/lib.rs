@@ -17,7 +17,9 @@ mod id;
 mod lifecycle;
 mod limits;
 mod runtime;
-mod worker;
+// Reachable for this crate's own tests, which start processes and so need a `main` of their own; no part of the surface.
+#[doc(hidden)]
+pub mod worker;
 
 pub use error::{CallError, ErrorKind, LaunchError, MountError, RegisterError};
 pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};

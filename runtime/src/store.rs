@@ -4,6 +4,16 @@
 //! read and wanted to write and hands both to one asynchronous [`Store::commit`], which either applies all writes or
 //! none. Commits of many requests share one sync. The same shape maps onto memory, redb and an etcd transaction.
 
+mod check;
+mod memory;
+mod page;
+mod sweep;
+
+pub use memory::MemoryStore;
+pub use sweep::delete_prefix;
+
+pub(crate) use page::child_name;
+
 use async_trait::async_trait;
 
 /// One ordered map of keys and values.
@@ -24,7 +34,7 @@ pub trait Snapshot: Send + Sync {
     async fn get(&self, key: &str) -> Result<Option<Versioned>, StoreError>;
 
     /// The direct children of `prefix`, sorted, folders with a trailing `/`: those that sort after `after`, at most
-    /// `limit` of them.
+    /// `limit` of them. It costs one seek a name, however much lies beneath a folder.
     async fn list_page(
         &self,
         prefix: &str,

@@ -4,16 +4,96 @@
 //! with one thread, and returns a handle to it. In a process that was started as a worker it does that worker's job and
 //! never returns. The spawner starts plugin processes, and the short-lived workers that inspect and compile components:
 //! neither parsing nor compiling an untrusted component runs in the server's process.
+//!
+//! Why a process of its own: a parent-death signal is tied to the *thread* that forked, and the spawner's one thread
+//! lives as long as it does; forking there needs no care for other threads' locks and copies no large page tables;
+//! and when the server dies by whatever signal, the spawner is still there to end what it started.
 
+mod canary;
+mod command;
+mod job;
+mod link;
+mod memory_file;
+mod message;
+mod process;
+mod role;
+mod spawner;
+mod work;
+
+use std::os::fd::AsFd;
 use std::sync::Arc;
+
+pub use canary::CanaryDeed;
+pub use job::{JobBudget, JobError, JobInput};
+pub use link::WorkerError;
+pub use message::{Limit, ProcessExit};
+pub use process::{Process, ProcessSpec, SpawnedProcess};
+pub use role::JobRole;
+
+use link::Link;
+use role::Role;
 
 /// The handle to the spawner. Dropping the last one ends it, and with it everything it started.
 #[derive(Clone)]
 pub struct Workers {
-    _inner: Arc<()>,
+    link: Arc<Result<Link, String>>,
 }
 
 /// Does a worker's job and exits if this process was started as one; otherwise makes the spawner and returns.
+///
+/// Call it first in `main`, from the main thread: the spawner should be made before there are threads. When it cannot
+/// be made, the handle says so at its first use.
 pub fn enter_worker() -> Workers {
-    todo!()
+    match role::of_this_process() {
+        None => Workers {
+            link: Arc::new(Link::open().map_err(|fault| fault.to_string())),
+        },
+        Some(Role::Spawner) => leave(spawner::run(std::io::stdin().as_fd())),
+        Some(Role::Job(role)) => leave(work::run(role)),
+    }
+}
+
+/// Ends a worker process, which owns nothing that would have to be dropped.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a worker must not return into the embedder's main, and everything it owned is dropped by now"
+)]
+fn leave(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}
+
+impl Workers {
+    /// Starts a process and hands back the only handle to it.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system said, or that the spawner is missing.
+    pub async fn spawn(&self, spec: ProcessSpec<'_>) -> Result<SpawnedProcess, WorkerError> {
+        process::spawn(self.link()?, spec).await
+    }
+
+    /// Runs one job in a fresh process under a budget, and returns what it made.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Refused`] with the job's own text, or which limit ended it, or how it died.
+    pub async fn run_job(
+        &self,
+        role: JobRole,
+        input: JobInput<'_>,
+        budget: JobBudget,
+    ) -> Result<Vec<u8>, JobError> {
+        job::run(self.link()?, role, input, budget).await
+    }
+
+    /// The spawner's process, for diagnostics.
+    pub fn process_id(&self) -> Option<u32> {
+        self.link().ok().map(Link::process_id)
+    }
+
+    fn link(&self) -> Result<&Link, WorkerError> {
+        (*self.link)
+            .as_ref()
+            .map_err(|fault| WorkerError::Missing(fault.clone()))
+    }
 }

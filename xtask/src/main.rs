@@ -1,2 +1,53 @@
-//! Placeholder.
-fn main() {}
+//! The repository's own commands, for people and for CI alike.
+//!
+//! They need nothing but the Rust toolchain, use one development profile and one target directory, and say what they
+//! are doing while they do it.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program speaks to its terminal"
+)]
+
+mod cases;
+mod demo;
+mod guests;
+mod shell;
+mod suite;
+mod toolchain;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The repository's commands:
+
+  cargo xtask demo     set up, then run one plugin in every mode through a server, crash it, compare
+  cargo xtask test     everything that CI runs: format, lints, documentation, guests, all tests
+  cargo xtask guests   build the example plugins both ways and say where they are
+  cargo xtask cases    write docs/conformance.md from the cases that the suite really has
+  cargo xtask help     this
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["demo"] => demo::run(),
+        ["test"] => suite::run(),
+        ["guests"] => guests::run(),
+        ["cases"] => cases::run(),
+        _ => Err(anyhow::anyhow!(
+            "there is no command {:?}\n\n{HELP}",
+            words.join(" ")
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

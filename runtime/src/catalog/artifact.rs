@@ -1,23 +1,120 @@
 //! The plugin directory as a capability, and the only maker of [`Verified`].
+//!
+//! What is hashed is what runs: a file's bytes are copied into memory that is sealed against every change, and only then
+//! hashed. Whatever happens to the file afterwards, or happened during the copy, the digest is that of the copy.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
+use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+
+use super::kind::{HEAD_BYTES, Kind};
 use crate::{Digest, RegisterError, RuntimeKind};
+
+/// The largest file that can be a plugin.
+const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
+
+/// How many files are read at once. A file system that hangs holds as many threads and no more.
+const READERS_MAX: usize = 4;
+
+/// How long reading one file may take, waiting for a place included.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The plugin directory, opened once; files are opened beneath it with no symlink followed.
 #[derive(Clone)]
-pub struct PluginDirectory(Arc<std::os::fd::OwnedFd>);
+pub struct PluginDirectory(Arc<Directory>);
+
+struct Directory {
+    descriptor: OwnedFd,
+    readers: Arc<Semaphore>,
+    /// Sealed copies in use, so that mounts of one entry share one.
+    copies: Mutex<HashMap<Digest, Weak<Inner>>>,
+}
 
 impl PluginDirectory {
     /// Opens the directory at an absolute path that is no symlink.
-    pub fn open(_path: &Path) -> Result<Self, RegisterError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError::Directory`] with what is wrong with the path.
+    pub fn open(path: &Path) -> Result<Self, RegisterError> {
+        open_directory(path)
+            .map(|descriptor| {
+                Self(Arc::new(Directory {
+                    descriptor,
+                    readers: Arc::new(Semaphore::new(READERS_MAX)),
+                    copies: Mutex::default(),
+                }))
+            })
+            .map_err(|fault| RegisterError::Directory {
+                path: path.display().to_string(),
+                fault,
+            })
+    }
+
+    /// Copies the file at `command` into sealed memory and checks the copy's digest and kind.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file, [`RegisterError::Kind`] when it is no plugin, [`RegisterError::Digest`] when it is
+    /// another one.
+    pub(super) async fn verify(
+        &self,
+        command: &str,
+        expected: Digest,
+    ) -> Result<Verified, RegisterError> {
+        let late = |_| unusable(command, "it could not be read in time");
+        let artifact = tokio::time::timeout(READ_TIMEOUT, self.read(command.to_owned()))
+            .await
+            .map_err(late)??;
+        if artifact.digest != expected {
+            let found = artifact.digest;
+            return Err(RegisterError::Digest { expected, found });
+        }
+        Ok(Verified {
+            inner: self.shared(artifact),
+        })
+    }
+
+    async fn read(&self, command: String) -> Result<Inner, RegisterError> {
+        let place = Arc::clone(&self.0.readers)
+            .acquire_owned()
+            .await
+            .expect("the readers' semaphore is never closed");
+        let directory = Arc::clone(&self.0);
+        let reading = tokio::task::spawn_blocking(move || {
+            // Held by the thread, not by the waiter: a thread that hangs keeps its place.
+            let _place = place;
+            Inner::read(&directory.descriptor, &command)
+        });
+        reading
+            .await
+            .map_err(|failure| RegisterError::Worker(failure.to_string()))?
+    }
+
+    /// The copy of these bytes that is in use already, or this one.
+    fn shared(&self, artifact: Inner) -> Arc<Inner> {
+        let mut copies = self.0.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(copy) = copies.get(&artifact.digest).and_then(Weak::upgrade) {
+            return copy;
+        }
+        copies.retain(|_, copy| copy.strong_count() > 0);
+        let copy = Arc::new(artifact);
+        copies.insert(copy.digest, Arc::downgrade(&copy));
+        copy
     }
 }
 
-/// Bytes that matched their digest, held so that they cannot change: a sealed memory file for a process, private
-/// memory for a component.
+/// Bytes that matched their digest, held in memory that is sealed against every change.
 #[derive(Clone)]
 pub struct Verified {
     inner: Arc<Inner>,
@@ -26,7 +123,7 @@ pub struct Verified {
 struct Inner {
     digest: Digest,
     runtime: RuntimeKind,
-    sealed: std::os::fd::OwnedFd,
+    sealed: OwnedFd,
     size: u64,
 }
 
@@ -47,7 +144,319 @@ impl Verified {
     }
 
     /// The sealed memory file (write, shrink, grow and seal are sealed) that holds them.
-    pub fn sealed(&self) -> &std::os::fd::OwnedFd {
+    pub fn sealed(&self) -> &OwnedFd {
         &self.inner.sealed
+    }
+}
+
+impl Inner {
+    fn read(directory: &OwnedFd, command: &str) -> Result<Self, RegisterError> {
+        let failed = |error: io::Error| unusable(command, &error.to_string());
+        let file = open_beneath(directory, command)?;
+        let memory = copy(file, command)?;
+        seal(&memory).map_err(failed)?;
+        let runtime = kind_of(&memory)
+            .map_err(failed)?
+            .runtime()
+            .map_err(|found| RegisterError::Kind {
+                path: command.to_owned(),
+                found,
+            })?;
+        let (digest, size) = hash(&memory).map_err(failed)?;
+        Ok(Self {
+            digest,
+            runtime,
+            sealed: memory.into(),
+            size,
+        })
+    }
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, String> {
+    if !path.is_absolute() {
+        return Err("it must be an absolute path".to_owned());
+    }
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err("it must not contain `..`".to_owned());
+    }
+    if path.file_name().is_none() {
+        return Err("it must not be the root directory".to_owned());
+    }
+    // Without a trailing slash, which would follow a symlink.
+    let bare: std::path::PathBuf = path.components().collect();
+    let kind = rustix::fs::lstat(&bare)
+        .map(|found| FileType::from_raw_mode(found.st_mode))
+        .map_err(directory_fault)?;
+    match kind {
+        FileType::Symlink => Err("it is a symbolic link; give the directory itself".to_owned()),
+        FileType::Directory => {
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+            rustix::fs::open(&bare, flags, Mode::empty()).map_err(directory_fault)
+        }
+        _ => Err("it is not a directory".to_owned()),
+    }
+}
+
+fn directory_fault(error: Errno) -> String {
+    match error {
+        Errno::NOENT => "it does not exist".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Opens a regular file of a permitted size beneath the directory.
+fn open_beneath(directory: &OwnedFd, command: &str) -> Result<File, RegisterError> {
+    // Without NONBLOCK, opening a FIFO would wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    let descriptor = rustix::fs::openat2(directory, command, flags, Mode::empty(), resolve)
+        .map_err(|error| open_fault(command, error))?;
+    let found = rustix::fs::fstat(&descriptor).map_err(|error| open_fault(command, error))?;
+    let size = u64::try_from(found.st_size).unwrap_or(0);
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile if size == 0 => Err(unusable(command, "it is empty")),
+        FileType::RegularFile if size > ARTIFACT_BYTES_MAX => Err(too_large(command, size)),
+        FileType::RegularFile => Ok(File::from(descriptor)),
+        FileType::Directory => Err(unusable(command, "it is a directory")),
+        FileType::Fifo => Err(unusable(command, "it is a FIFO")),
+        _ => Err(unusable(command, "it is not a regular file")),
+    }
+}
+
+fn open_fault(command: &str, error: Errno) -> RegisterError {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => RegisterError::Missing {
+            path: command.to_owned(),
+        },
+        Errno::LOOP => unusable(command, "it is a symbolic link, or lies behind one"),
+        Errno::XDEV => unusable(
+            command,
+            "cannot execute files outside of configured plugin directory",
+        ),
+        Errno::NXIO => unusable(command, "it is not a regular file"),
+        Errno::NOSYS => unusable(command, "this kernel has no openat2; Linux 5.6 has it"),
+        other => unusable(command, &other.to_string()),
+    }
+}
+
+/// Copies a file into memory. It may grow meanwhile: the cap counts what is read.
+fn copy(file: File, command: &str) -> Result<File, RegisterError> {
+    let failed = |error: io::Error| unusable(command, &error.to_string());
+    let mut memory = memory_file().map_err(failed)?;
+    let mut capped = file.take(ARTIFACT_BYTES_MAX + 1);
+    match io::copy(&mut capped, &mut memory).map_err(failed)? {
+        0 => Err(unusable(command, "it is empty")),
+        size if size > ARTIFACT_BYTES_MAX => Err(too_large(command, size)),
+        _ => Ok(memory),
+    }
+}
+
+fn memory_file() -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let made = match rustix::fs::memfd_create("palisade-plugin", flags | MemfdFlags::EXEC) {
+        // Kernels before 6.3 do not know the flag, and let every memory file be executed.
+        Err(Errno::INVAL) => rustix::fs::memfd_create("palisade-plugin", flags),
+        made => made,
+    };
+    Ok(File::from(made?))
+}
+
+fn seal(memory: &File) -> io::Result<()> {
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    Ok(rustix::fs::fcntl_add_seals(memory, seals)?)
+}
+
+fn kind_of(memory: &File) -> io::Result<Kind> {
+    let mut head = [0; HEAD_BYTES];
+    let length = memory.read_at(&mut head, 0)?;
+    Ok(Kind::of(&head[..length]))
+}
+
+fn hash(memory: &File) -> io::Result<(Digest, u64)> {
+    const CHUNK_BYTES: usize = 256 << 10;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut hasher = Sha256::new();
+    let mut size: u64 = 0;
+    loop {
+        match memory.read_at(&mut chunk, size)? {
+            0 => return Ok((Digest::new(hasher.finalize().into()), size)),
+            length => {
+                hasher.update(&chunk[..length]);
+                size += length as u64;
+            }
+        }
+    }
+}
+
+fn unusable(command: &str, fault: &str) -> RegisterError {
+    RegisterError::Unusable {
+        path: command.to_owned(),
+        fault: fault.to_owned(),
+    }
+}
+
+fn too_large(command: &str, size: u64) -> RegisterError {
+    let fault = format!("it has {size} bytes, {ARTIFACT_BYTES_MAX} are allowed");
+    unusable(command, &fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+    use std::time::Instant;
+
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn digest_of(bytes: &[u8]) -> Digest {
+        Digest::new(Sha256::digest(bytes).into())
+    }
+
+    fn folder() -> (tempfile::TempDir, PluginDirectory) {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let directory = PluginDirectory::open(folder.path()).expect("it is a directory");
+        (folder, directory)
+    }
+
+    async fn verify(directory: &PluginDirectory, command: &str) -> Result<Verified, ErrorKind> {
+        directory
+            .verify(command, digest_of(COMPONENT))
+            .await
+            .map_err(|error| error.kind())
+    }
+
+    fn fault_of(path: &Path) -> String {
+        match PluginDirectory::open(path) {
+            Ok(_) => panic!("{path:?} was taken"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::PluginDirectory);
+                error.to_string()
+            }
+        }
+    }
+
+    #[test]
+    fn a_plugin_directory_that_cannot_be_one_says_why() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "x").expect("the folder is ours");
+        symlink(folder.path(), &link).expect("the folder is ours");
+        assert!(fault_of(Path::new("plugins")).contains("absolute"));
+        assert!(fault_of(Path::new("/")).contains("root"));
+        assert!(fault_of(Path::new("/tmp/../tmp")).contains(".."));
+        assert!(fault_of(&folder.path().join("absent")).contains("does not exist"));
+        assert!(fault_of(&file).contains("not a directory"));
+        assert!(fault_of(&link).contains("symbolic link"));
+        let with_slash = format!("{}/", link.display());
+        assert!(fault_of(Path::new(&with_slash)).contains("symbolic link"));
+    }
+
+    #[tokio::test]
+    async fn a_file_with_the_right_digest_is_verified_and_sealed() {
+        let (folder, directory) = folder();
+        std::fs::write(folder.path().join("p"), COMPONENT).expect("the folder is ours");
+        let verified = verify(&directory, "p").await.expect("the digest is right");
+        assert_eq!(verified.digest(), digest_of(COMPONENT));
+        assert_eq!(verified.runtime(), RuntimeKind::Wasm);
+        assert_eq!(verified.size(), COMPONENT.len() as u64);
+        let mut copy = File::from(verified.sealed().try_clone().expect("descriptors remain"));
+        assert!(copy.write_all(b"evil").is_err());
+        assert!(copy.set_len(0).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_later_leaves_the_verified_bytes_alone() {
+        let (folder, directory) = folder();
+        let path = folder.path().join("p");
+        std::fs::write(&path, COMPONENT).expect("the folder is ours");
+        let verified = verify(&directory, "p").await.expect("the digest is right");
+        std::fs::write(&path, b"#!/bin/sh").expect("the folder is ours");
+        let copy = File::from(verified.sealed().try_clone().expect("descriptors remain"));
+        let (digest, _) = hash(&copy).expect("memory can be read");
+        assert_eq!(digest, digest_of(COMPONENT));
+        assert_eq!(
+            verify(&directory, "p").await.err(),
+            Some(ErrorKind::ArtifactKind)
+        );
+    }
+
+    #[tokio::test]
+    async fn one_changed_byte_is_a_wrong_digest() {
+        let (folder, directory) = folder();
+        let mut changed = COMPONENT.to_vec();
+        changed.push(0);
+        std::fs::write(folder.path().join("p"), changed).expect("the folder is ours");
+        assert_eq!(
+            verify(&directory, "p").await.err(),
+            Some(ErrorKind::DigestMismatch)
+        );
+    }
+
+    #[tokio::test]
+    async fn mounts_of_the_same_bytes_share_one_copy() {
+        let (folder, directory) = folder();
+        std::fs::write(folder.path().join("p"), COMPONENT).expect("the folder is ours");
+        let first = verify(&directory, "p").await.expect("the digest is right");
+        let second = verify(&directory, "p").await.expect("the digest is right");
+        assert!(Arc::ptr_eq(&first.inner, &second.inner));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_inside_is_refused_at_once() {
+        let (folder, directory) = folder();
+        let place = folder.path();
+        let outside = tempfile::NamedTempFile::new().expect("a file can be made");
+        std::fs::write(outside.path(), COMPONENT).expect("the file is ours");
+        std::fs::write(place.join("real"), COMPONENT).expect("the folder is ours");
+        std::fs::write(place.join("empty"), b"").expect("the folder is ours");
+        std::fs::create_dir(place.join("sub")).expect("the folder is ours");
+        symlink(place.join("real"), place.join("inner")).expect("the folder is ours");
+        symlink(outside.path(), place.join("outer")).expect("the folder is ours");
+        symlink(place, place.join("loop")).expect("the folder is ours");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            place.join("fifo"),
+            FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .expect("the folder is ours");
+        let begun = Instant::now();
+        for bad in [
+            "empty",
+            "sub",
+            "inner",
+            "outer",
+            "loop/real",
+            "fifo",
+            "../x",
+        ] {
+            let found = verify(&directory, bad).await.err();
+            assert_eq!(found, Some(ErrorKind::ArtifactUnusable), "{bad}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        for absent in ["absent", "real/below"] {
+            let found = verify(&directory, absent).await.err();
+            assert_eq!(found, Some(ErrorKind::ArtifactMissing), "{absent}");
+        }
+        assert!(verify(&directory, "real").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_sparse_file_over_the_cap_is_refused_before_it_is_read() {
+        let (folder, directory) = folder();
+        let file = File::create(folder.path().join("p")).expect("the folder is ours");
+        file.set_len(1 << 40).expect("the file system has holes");
+        let begun = Instant::now();
+        assert_eq!(
+            verify(&directory, "p").await.err(),
+            Some(ErrorKind::ArtifactUnusable)
+        );
+        assert!(begun.elapsed() < Duration::from_secs(5));
     }
 }

@@ -1,10 +1,24 @@
-//! What an operator says when registering, before anything of it is believed.
+//! What an operator says when registering, before anything of it is believed, and what is left of it when it is
+//! well-formed.
 
 use palisade_contract::PluginType;
 
-use crate::{Isolation, RuntimeKind};
+use super::{Entry, EntryKey};
+use crate::id::check_segments;
+use crate::{
+    Digest, GrammarError, Isolation, Limits, PluginName, PluginVersion, RegisterError, RuntimeKind,
+};
 
-/// A registration as it arrives. [`Entry`](super::Entry) is what becomes of it.
+/// The most arguments or environment entries a plugin can have.
+const WORDS_MAX: usize = 128;
+
+/// The longest argument or environment entry, in bytes.
+const WORD_BYTES_MAX: usize = 32 << 10;
+
+/// Beginnings of variables that the protocol sets, or that change what a process loads.
+const RESERVED_VARIABLES: [&str; 5] = ["LD_", "PLUGIN_", "BAO_", "VAULT_", "PALISADE_"];
+
+/// A registration as it arrives. [`Entry`] is what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// What the plugin is for.
@@ -25,4 +39,274 @@ pub struct Manifest {
     pub runtime: Option<RuntimeKind>,
     /// How a component's requests are kept apart.
     pub isolation: Option<Isolation>,
+}
+
+/// A well-formed manifest, of an artifact that nobody has looked at.
+pub(super) struct Draft {
+    pub(super) key: EntryKey,
+    pub(super) command: String,
+    pub(super) sha256: Digest,
+    args: Vec<String>,
+    env: Vec<String>,
+    runtime: Option<RuntimeKind>,
+    isolation: Option<Isolation>,
+}
+
+impl Manifest {
+    /// Checks every field by itself.
+    pub(super) fn check(self) -> Result<Draft, RegisterError> {
+        let key = EntryKey {
+            plugin_type: self.plugin_type,
+            name: check_name(&self.name)?,
+            version: check_version(&self.version)?,
+        };
+        let sha256 = check_sha256(&self.sha256)?;
+        let (command, args) = split_command(&self.command, self.args, &key.name)?;
+        check_command(&command)?;
+        args.iter().try_for_each(|word| check_word("args", word))?;
+        check_count("args", args.len())?;
+        self.env.iter().try_for_each(|entry| check_env(entry))?;
+        check_count("env", self.env.len())?;
+        check_runtime(self.runtime)?;
+        Ok(Draft {
+            key,
+            command,
+            sha256,
+            args,
+            env: self.env,
+            runtime: self.runtime,
+            isolation: self.isolation,
+        })
+    }
+}
+
+impl Draft {
+    /// The entry of an artifact that runs as `found`, if that fits what was said.
+    pub(super) fn into_entry(self, found: RuntimeKind) -> Result<Entry, RegisterError> {
+        if let Some(stated) = self.runtime.filter(|stated| *stated != found) {
+            return Err(RegisterError::Runtime { stated, found });
+        }
+        self.refuse_what_only_others_have(found)?;
+        let limits = Limits {
+            isolation: self.isolation.unwrap_or_default(),
+            ..Limits::default()
+        };
+        Ok(Entry {
+            key: self.key,
+            command: self.command,
+            args: self.args,
+            env: self.env,
+            sha256: self.sha256,
+            runtime: found,
+            limits,
+        })
+    }
+
+    fn refuse_what_only_others_have(&self, found: RuntimeKind) -> Result<(), RegisterError> {
+        let misplaced = match found {
+            RuntimeKind::Wasm if !self.args.is_empty() => Some("args"),
+            RuntimeKind::Wasm if !self.env.is_empty() => Some("env"),
+            RuntimeKind::Native if self.isolation.is_some() => Some("isolation"),
+            _ => None,
+        };
+        match misplaced {
+            Some(field) => Err(RegisterError::Invalid(format!(
+                "{field} means nothing for a {found} plugin; leave it out"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<PluginName, RegisterError> {
+    if name.is_empty() {
+        return invalid("missing plugin name");
+    }
+    Ok(name.parse()?)
+}
+
+fn check_version(version: &str) -> Result<Option<PluginVersion>, RegisterError> {
+    if version.is_empty() {
+        return Ok(None);
+    }
+    let parsed: PluginVersion = version.parse()?;
+    if parsed.is_builtin() {
+        return Err(RegisterError::Invalid(format!(
+            "version \"{parsed}\" is not allowed because 'builtin' is a reserved metadata identifier"
+        )));
+    }
+    Ok(Some(parsed))
+}
+
+fn check_sha256(text: &str) -> Result<Digest, RegisterError> {
+    if text.is_empty() {
+        return invalid("missing SHA-256 value");
+    }
+    Ok(text.parse()?)
+}
+
+/// The command and its arguments, which old clients send in one string. A missing command is named like the plugin.
+fn split_command(
+    command: &str,
+    args: Vec<String>,
+    name: &PluginName,
+) -> Result<(String, Vec<String>), RegisterError> {
+    if command.is_empty() {
+        return Ok((name.to_string(), args));
+    }
+    let mut words = command.split(' ').map(str::to_owned);
+    let first = words.next().unwrap_or_default();
+    let rest: Vec<String> = words.collect();
+    match (rest.is_empty(), args.is_empty()) {
+        (true, _) => Ok((first, args)),
+        (false, true) => Ok((first, rest)),
+        (false, false) => invalid("must not specify args in command and args field"),
+    }
+}
+
+fn check_command(command: &str) -> Result<(), GrammarError> {
+    check_segments("command", command)
+}
+
+fn check_count(what: &'static str, count: usize) -> Result<(), GrammarError> {
+    if count <= WORDS_MAX {
+        return Ok(());
+    }
+    let fault = format!("there are {count}, {WORDS_MAX} are allowed");
+    Err(GrammarError::new(what, "", &fault))
+}
+
+/// Values may be secret: the error does not quote them.
+fn check_word(what: &'static str, word: &str) -> Result<(), GrammarError> {
+    if word.contains('\0') {
+        return Err(GrammarError::new(what, "", "one contains a NUL"));
+    }
+    if word.len() > WORD_BYTES_MAX {
+        let fault = format!("one has {} bytes, {WORD_BYTES_MAX} are allowed", word.len());
+        return Err(GrammarError::new(what, "", &fault));
+    }
+    Ok(())
+}
+
+fn check_env(entry: &str) -> Result<(), GrammarError> {
+    check_word("env", entry)?;
+    let Some((variable, _)) = entry.split_once('=') else {
+        return Err(GrammarError::new("env", "", "an entry is no NAME=value"));
+    };
+    let refuse = |fault: &str| Err(GrammarError::new("env", variable, fault));
+    if !is_variable(variable) {
+        return refuse("a name has letters, digits and '_' and starts with no digit");
+    }
+    match RESERVED_VARIABLES
+        .iter()
+        .find(|start| variable.starts_with(**start))
+    {
+        Some(start) => refuse(&format!("names that start with {start} are reserved")),
+        None => Ok(()),
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(allowed)
+}
+
+fn check_runtime(runtime: Option<RuntimeKind>) -> Result<(), RegisterError> {
+    match runtime {
+        Some(RuntimeKind::Builtin) => invalid("a builtin cannot be registered"),
+        _ => Ok(()),
+    }
+}
+
+fn invalid<T>(text: &str) -> Result<T, RegisterError> {
+    Err(RegisterError::Invalid(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::testing::manifest;
+
+    fn refusal(change: impl FnOnce(&mut Manifest)) -> String {
+        let mut changed = manifest("kv");
+        change(&mut changed);
+        match changed.check() {
+            Ok(_) => panic!("it was taken"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_command_is_named_like_the_plugin_when_not_stated() {
+        let draft = manifest("team/kv").check().expect("it is well-formed");
+        assert_eq!(draft.command, "team/kv");
+    }
+
+    #[test]
+    fn arguments_may_follow_the_command_but_not_come_twice() {
+        let mut given = manifest("kv");
+        given.command = "kv -a b".to_owned();
+        let draft = given.clone().check().expect("it is well-formed");
+        assert_eq!((draft.command.as_str(), draft.args.len()), ("kv", 2));
+        given.args = vec!["-c".to_owned()];
+        let twice = given.check().err().expect("arguments come twice");
+        assert!(twice.to_string().contains("args in command and args"));
+    }
+
+    #[test]
+    fn every_missing_or_malformed_field_is_named() {
+        assert_eq!(refusal(|m| m.name.clear()), "missing plugin name");
+        assert_eq!(refusal(|m| m.sha256.clear()), "missing SHA-256 value");
+        assert!(refusal(|m| m.sha256.truncate(62)).contains("64 are needed"));
+        assert!(refusal(|m| m.name = "a/../b".to_owned()).contains("parent references"));
+        assert!(refusal(|m| m.command = "../kv".to_owned()).contains("parent references"));
+        assert!(refusal(|m| m.command = "/bin/sh".to_owned()).contains("empty segment"));
+        assert!(refusal(|m| m.version = "1.0".to_owned()).contains("invalid version"));
+        assert!(refusal(|m| m.runtime = Some(RuntimeKind::Builtin)).contains("builtin"));
+    }
+
+    #[test]
+    fn the_builtin_version_is_reserved() {
+        let text = refusal(|m| m.version = "v1.0.0+builtin.palisade".to_owned());
+        assert!(text.contains("reserved metadata identifier"));
+    }
+
+    #[test]
+    fn environment_entries_are_checked_and_their_values_never_shown() {
+        let bad = [
+            "hunter2",
+            "=hunter2",
+            "1A=hunter2",
+            "A B=hunter2",
+            "LD_PRELOAD=hunter2",
+            "PLUGIN_UNIX_SOCKET_DIR=hunter2",
+            "VAULT_TOKEN=hunter2",
+            "A=hunter2\0",
+        ];
+        for bad in bad {
+            let text = refusal(|m| m.env = vec![bad.to_owned()]);
+            assert!(text.contains("env") && !text.contains("hunter2"), "{text}");
+        }
+        assert!(refusal(|m| m.env = vec!["A=1".to_owned(); WORDS_MAX + 1]).contains("128"));
+    }
+
+    #[test]
+    fn what_the_artifact_is_decides_and_a_contradiction_is_refused() {
+        let found = |change: fn(&mut Manifest), found| {
+            let mut given = manifest("kv");
+            change(&mut given);
+            given.check().expect("it is well-formed").into_entry(found)
+        };
+        let wasm = |m: &mut Manifest| m.runtime = Some(RuntimeKind::Wasm);
+        assert!(found(wasm, RuntimeKind::Wasm).is_ok());
+        assert!(matches!(
+            found(wasm, RuntimeKind::Native),
+            Err(RegisterError::Runtime { .. })
+        ));
+        let with_env = |m: &mut Manifest| m.env = vec!["A=1".to_owned()];
+        assert!(found(with_env, RuntimeKind::Native).is_ok());
+        assert!(found(with_env, RuntimeKind::Wasm).is_err());
+        let isolated = |m: &mut Manifest| m.isolation = Some(Isolation::Mount);
+        assert!(found(isolated, RuntimeKind::Native).is_err());
+    }
 }

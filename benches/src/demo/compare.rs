@@ -1,0 +1,155 @@
+//! A small table: the same reads of the same plugin, linked in, as a process and as a component.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use comfy_table::{Table, presets};
+use http::Method;
+use palisade_benches::sampler::Samples;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::narrate::say;
+use crate::server::{Server, resident};
+
+/// One way to run the plugin.
+struct Way {
+    label: &'static str,
+    entry: &'static str,
+    file: Option<&'static str>,
+    isolation: Option<&'static str>,
+}
+
+const WAYS: [Way; 4] = [
+    Way {
+        label: "builtin",
+        entry: "kv",
+        file: None,
+        isolation: None,
+    },
+    Way {
+        label: "native process",
+        entry: "cmp-native",
+        file: Some("kv"),
+        isolation: None,
+    },
+    Way {
+        label: "wasm, a store per call",
+        entry: "cmp-call",
+        file: Some("palisade_kv.wasm"),
+        isolation: Some("call"),
+    },
+    Way {
+        label: "wasm, a store per mount",
+        entry: "cmp-mount",
+        file: Some("palisade_kv.wasm"),
+        isolation: Some("mount"),
+    },
+];
+
+/// Reads in all, in turns so that a slow moment of the machine meets every way.
+const ROUNDS: u32 = 5;
+const READS: u32 = 400;
+
+/// What was measured of one way.
+struct Row {
+    label: &'static str,
+    start: Duration,
+    reads: Samples,
+    memory: String,
+}
+
+/// Measures every way and prints the table.
+pub(crate) async fn table(server: &Server) -> anyhow::Result<()> {
+    let mut client = Client::connect(server).await?;
+    let mut rows = Vec::new();
+    for way in &WAYS {
+        register(server, &mut client, way).await?;
+        rows.push(enable(server, &mut client, way).await?);
+    }
+    for _ in 0..ROUNDS {
+        for (way, row) in WAYS.iter().zip(&mut rows) {
+            read(&mut client, way, &mut row.reads).await?;
+        }
+    }
+    print(&rows);
+    Ok(())
+}
+
+async fn register(server: &Server, client: &mut Client, way: &Way) -> anyhow::Result<()> {
+    let Some(file) = way.file else { return Ok(()) };
+    let mut body = json!({ "sha256": server.sha256(file)?, "command": file });
+    if let Some(isolation) = way.isolation {
+        body["isolation"] = isolation.into();
+    }
+    let path = format!("sys/plugins/catalog/secret/{}", way.entry);
+    let answer = client.send(Method::PUT, &path, &body.to_string()).await?;
+    ensure!(answer.status.is_success(), "{path}: {}", answer.body);
+    Ok(())
+}
+
+async fn enable(server: &Server, client: &mut Client, way: &Way) -> anyhow::Result<Row> {
+    let before = server.memory()?;
+    let started = Instant::now();
+    let mount = format!("sys/mounts/{}-mount", way.entry);
+    let body = json!({ "type": way.entry }).to_string();
+    let answer = client.send(Method::POST, &mount, &body).await?;
+    ensure!(answer.status.is_success(), "{mount}: {}", answer.body);
+    let start = started.elapsed();
+    let path = format!("{}-mount/data/x", way.entry);
+    let body = r#"{"data":{"text":"a secret of ordinary length"}}"#;
+    let answer = client.send(Method::PUT, &path, body).await?;
+    ensure!(answer.status.is_success(), "{path}: {}", answer.body);
+    let memory = memory(server, way, before)?;
+    Ok(Row {
+        label: way.label,
+        start,
+        reads: Samples::default(),
+        memory,
+    })
+}
+
+fn memory(server: &Server, way: &Way, before: u64) -> anyhow::Result<String> {
+    if way.label == "native process" {
+        let newest = server.newest_plugin_process()?;
+        return Ok(format!("{} (its process)", megabytes(resident(newest)?)));
+    }
+    let grown = server.memory()?.saturating_sub(before);
+    Ok(format!("{} (in the server)", megabytes(grown)))
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xF_FFFF) * 10) >> 20)
+}
+
+async fn read(client: &mut Client, way: &Way, samples: &mut Samples) -> anyhow::Result<()> {
+    let path = format!("{}-mount/data/x", way.entry);
+    for _ in 0..READS {
+        let start = Instant::now();
+        let answer = client.send(Method::GET, &path, "").await?;
+        samples.push(start.elapsed());
+        ensure!(answer.status.is_success(), "{path}: {}", answer.body);
+    }
+    Ok(())
+}
+
+fn print(rows: &[Row]) {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    table.set_header(["", "enable", "read p50", "read p99", "memory"]);
+    for row in rows {
+        table.add_row([
+            row.label.to_owned(),
+            format!("{:.1} ms", row.start.as_secs_f64() * 1e3),
+            format!("{:.0} µs", row.reads.p50().as_secs_f64() * 1e6),
+            format!("{:.0} µs", row.reads.p99().as_secs_f64() * 1e6),
+            row.memory.clone(),
+        ]);
+    }
+    for line in table.to_string().lines() {
+        say(line);
+    }
+    say(
+        "`enable` verifies, starts and sets up; a read is an HTTP request and its answer on one connection.",
+    );
+}

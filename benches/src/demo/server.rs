@@ -1,0 +1,255 @@
+//! A dev server on a free port with a plugin directory of its own, and the command line to speak to it.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
+
+use crate::narrate;
+
+/// The token that the demonstration chooses for itself.
+pub(crate) const TOKEN: &str = "demo-root";
+
+/// How long the server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running dev server. Dropping it kills it.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    plugins: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts one and waits until it answers.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let plugins = tempfile::tempdir()?;
+        for artifact in [native("kv"), component("kv"), component("hostile")] {
+            stage(&artifact, plugins.path())?;
+        }
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let child = Command::new(program("palisade"))
+            .args(["server", "-dev"])
+            .arg(format!("-dev-root-token-id={TOKEN}"))
+            .arg(format!("-dev-listen-address={address}"))
+            .arg(format!("-dev-plugin-dir={}", plugins.path().display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let server = Self {
+            child,
+            address,
+            plugins,
+        };
+        server.wait_until_listening()?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The digest of a file in its plugin directory, in hexadecimal.
+    pub(crate) fn sha256(&self, file: &str) -> anyhow::Result<String> {
+        let bytes = fs::read(self.plugins.path().join(file))?;
+        Ok(hex::encode(Sha256::digest(bytes)))
+    }
+
+    /// Runs the command line and shows it; gives what it printed.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(program("palisade"))
+            .args(arguments)
+            .env("BAO_ADDR", format!("http://{}", self.address))
+            .env("BAO_TOKEN", TOKEN)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        narrate::command(&format!("palisade {}", shorten(arguments)), &said);
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(said)
+    }
+
+    /// The plugin process that runs right now.
+    pub(crate) fn plugin_process(&self) -> anyhow::Result<Pid> {
+        let plugins = self.plugin_processes();
+        ensure!(
+            plugins.len() == 1,
+            "expected one plugin process, found {plugins:?}"
+        );
+        let pid = i32::try_from(plugins[0])?;
+        Pid::from_raw(pid).context("a process has a positive number")
+    }
+
+    /// The plugin process that was started last.
+    pub(crate) fn newest_plugin_process(&self) -> anyhow::Result<u32> {
+        let newest = self
+            .plugin_processes()
+            .into_iter()
+            .max_by_key(|pid| started(*pid));
+        newest.context("no plugin process runs")
+    }
+
+    /// Bytes of memory that are the server's own, its workers' not included.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        resident(self.child.id())
+    }
+
+    /// Asks it to stop and waits; gives the processes that outlived it.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<Vec<u32>> {
+        let family = descendants(self.child.id());
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("a positive number")?;
+        kill_process(pid, Signal::TERM)?;
+        let patience = Instant::now() + PATIENCE;
+        while self.child.try_wait()?.is_none() {
+            ensure!(
+                Instant::now() < patience,
+                "it did not stop within {PATIENCE:?}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(family.into_iter().filter(|pid| is_alive(*pid)).collect())
+    }
+
+    fn plugin_processes(&self) -> Vec<u32> {
+        let mut family = descendants(self.child.id());
+        family.retain(|pid| runs_from_memory(*pid));
+        family
+    }
+
+    fn wait_until_listening(&self) -> anyhow::Result<()> {
+        let patience = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).is_err() {
+            ensure!(
+                Instant::now() < patience,
+                "it did not listen within {PATIENCE:?}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have stopped already; either way nothing is left to be done about a failure here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes of memory that a process holds.
+pub(crate) fn resident(pid: u32) -> anyhow::Result<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages: u64 = statm
+        .split(' ')
+        .nth(1)
+        .context("statm has seven numbers")?
+        .parse()?;
+    Ok(pages * u64::try_from(rustix::param::page_size())?)
+}
+
+/// A program beside this one.
+fn program(name: &str) -> PathBuf {
+    target_directory().join("debug").join(name)
+}
+
+fn native(guest: &str) -> PathBuf {
+    program(guest)
+}
+
+fn component(guest: &str) -> PathBuf {
+    target_directory().join(format!("wasm32-wasip2/component/palisade_{guest}.wasm"))
+}
+
+fn target_directory() -> PathBuf {
+    let here = std::env::current_exe().expect("a running program has a path");
+    let directory = here
+        .ancestors()
+        .nth(2)
+        .expect("it lies two folders below the target directory");
+    directory.to_owned()
+}
+
+fn stage(artifact: &Path, plugins: &Path) -> anyhow::Result<()> {
+    let name = artifact.file_name().context("an artifact is a file")?;
+    fs::copy(artifact, plugins.join(name)).with_context(|| {
+        format!(
+            "{} is not built: run `cargo xtask guests`",
+            artifact.display()
+        )
+    })?;
+    Ok(())
+}
+
+/// The arguments as a person would read them: digests are cut.
+fn shorten(arguments: &[&str]) -> String {
+    let short = arguments
+        .iter()
+        .map(|argument| match argument.strip_prefix("-sha256=") {
+            Some(digest) => format!("-sha256={}…", &digest[..8]),
+            None => (*argument).to_owned(),
+        });
+    short.collect::<Vec<_>>().join(" ")
+}
+
+fn descendants(of: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut next = vec![of];
+    while let Some(parent) = next.pop() {
+        let children = children(parent);
+        next.extend(&children);
+        found.extend(children);
+    }
+    found
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .flatten()
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .filter(|pid| parent(*pid) == Some(of))
+        .collect()
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    u32::try_from(stat(pid, 1)?).ok()
+}
+
+/// When a process started, in ticks since boot.
+fn started(pid: u32) -> Option<u64> {
+    stat(pid, 19)
+}
+
+/// A field of `/proc/PID/stat`, counted after the name, which stands in parentheses and may hold anything.
+fn stat(pid: u32, field: usize) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(field)?
+        .parse()
+        .ok()
+}
+
+/// A plugin runs from the sealed memory file that was hashed, so its executable has no path on disk.
+fn runs_from_memory(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|path| path.to_string_lossy().starts_with("/memfd:"))
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}

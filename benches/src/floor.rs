@@ -1,0 +1,4 @@
+//! The least that each way to run a plugin can cost: the engine or the wire alone, without a runtime around it.
+
+pub mod component;
+pub mod wire;

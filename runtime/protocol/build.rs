@@ -1,0 +1,40 @@
+//! Compiles the protos with a compiler that is itself a crate, so that no `protoc` is needed.
+
+use std::error::Error;
+
+const PROTOS: [&str; 5] = [
+    "proto/backend.proto",
+    "proto/health.proto",
+    "proto/logical.proto",
+    "proto/multiplexing.proto",
+    "proto/plugin.proto",
+];
+
+/// Messages whose fields may be secret. They get a `Debug` of our own, in `src/secret.rs`, that shows none.
+const SECRETS: [&str; 14] = [
+    ".pb.Auth",
+    ".pb.Connection",
+    ".pb.GeneratePasswordFromPolicyReply",
+    ".pb.GenerateIdentityTokenResponse",
+    ".pb.Header",
+    ".pb.Request",
+    ".pb.Response",
+    ".pb.ResponseWrapDataArgs",
+    ".pb.ResponseWrapInfo",
+    ".pb.Secret",
+    ".pb.SetupArgs",
+    ".pb.StorageEntry",
+    ".pb.TokenEntry",
+    ".plugin.StdioData",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let files = protox::compile(PROTOS, ["proto"])?;
+    tonic_prost_build::configure()
+        .btree_map(".")
+        .skip_debug(SECRETS)
+        .emit_rerun_if_changed(false)
+        .compile_fds(files)?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Answers.
+
+use palisade_contract::{PluginError, Response, ResponseWrapInfo};
+
+use super::lease::{
+    duration_from_nanos, duration_to_nanos, timestamp_from_wire, timestamp_to_wire,
+};
+use super::{ConvertError, headers_from_wire, headers_to_wire, json_from_wire, json_to_wire};
+use crate::pb;
+
+impl From<Response> for pb::Response {
+    fn from(response: Response) -> Self {
+        Self {
+            secret: response.secret.map(Into::into),
+            auth: response.auth.map(Into::into),
+            data: json_to_wire(response.data),
+            redirect: response.redirect,
+            warnings: response.warnings,
+            wrap_info: response.wrap_info.map(Into::into),
+            headers: headers_to_wire(response.headers),
+            mount_type: String::new(),
+        }
+    }
+}
+
+impl TryFrom<pb::Response> for Response {
+    type Error = ConvertError;
+
+    fn try_from(response: pb::Response) -> Result<Self, ConvertError> {
+        Ok(Self {
+            secret: response.secret.map(TryInto::try_into).transpose()?,
+            auth: response.auth.map(Into::into),
+            data: json_from_wire(response.data, "response.data")?,
+            redirect: response.redirect,
+            warnings: response.warnings,
+            wrap_info: response.wrap_info.map(Into::into),
+            headers: headers_from_wire(response.headers),
+        })
+    }
+}
+
+impl From<ResponseWrapInfo> for pb::ResponseWrapInfo {
+    fn from(wrap: ResponseWrapInfo) -> Self {
+        let made = wrap
+            .creation_time
+            .unwrap_or(palisade_contract::Timestamp::GO_ZERO);
+        Self {
+            ttl: duration_to_nanos(wrap.ttl),
+            token: wrap.token,
+            accessor: wrap.accessor,
+            creation_time: Some(timestamp_to_wire(made)),
+            wrapped_accessor: wrap.wrapped_accessor,
+            wrapped_entity_id: wrap.wrapped_entity_id,
+            format: wrap.format,
+            creation_path: wrap.creation_path,
+            seal_wrap: wrap.seal_wrap,
+        }
+    }
+}
+
+impl From<pb::ResponseWrapInfo> for ResponseWrapInfo {
+    fn from(wrap: pb::ResponseWrapInfo) -> Self {
+        Self {
+            ttl: duration_from_nanos(wrap.ttl),
+            token: wrap.token,
+            accessor: wrap.accessor,
+            creation_time: timestamp_from_wire(wrap.creation_time),
+            wrapped_accessor: wrap.wrapped_accessor,
+            wrapped_entity_id: wrap.wrapped_entity_id,
+            format: wrap.format,
+            creation_path: wrap.creation_path,
+            seal_wrap: wrap.seal_wrap,
+        }
+    }
+}
+
+/// The plugin's answer to a request.
+pub fn response_to_reply(result: Result<Option<Response>, PluginError>) -> pb::HandleRequestReply {
+    match result {
+        Ok(response) => pb::HandleRequestReply {
+            response: response.map(Into::into),
+            err: None,
+        },
+        Err(error) => pb::HandleRequestReply {
+            response: None,
+            err: Some(error.into()),
+        },
+    }
+}
+
+/// What a plugin answered. As in Go's hosts, a response that cannot be read wins over an error beside it; of a readable
+/// response beside an error only the error is kept.
+///
+/// # Errors
+///
+/// The outer one when the response has no meaning, the inner one when it is the plugin's own.
+pub fn response_from_reply(
+    reply: pb::HandleRequestReply,
+) -> Result<Result<Option<Response>, PluginError>, ConvertError> {
+    let response = reply.response.map(TryInto::try_into).transpose()?;
+    Ok(super::plugin_error(reply.err).map(|()| response))
+}

@@ -1,0 +1,119 @@
+//! Registering and deregistering. Nothing of the plugin is run, and nothing is stored on failure.
+
+use async_trait::async_trait;
+use palisade_contract::SectionFacts;
+
+use super::{Catalog, Entry, EntryKey, Manifest, PluginDirectory, Verified, record};
+use crate::store::{Check, Commit, StoreError, Versioned, Write};
+use crate::{RegisterError, RuntimeKind};
+
+/// Reads what a component says of itself and what it imports, without running it and not in this process.
+#[async_trait]
+pub trait ComponentInspector: Send + Sync {
+    /// What its custom section says.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError::Import`] for imports that no plugin is given, [`RegisterError::Component`] when it is not
+    /// well-formed, [`RegisterError::Worker`] when it could not be looked at.
+    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError>;
+}
+
+impl Catalog {
+    /// Registers an artifact, or replaces the entry of that name and version.
+    pub(crate) async fn register(&self, manifest: Manifest) -> Result<Entry, RegisterError> {
+        let draft = manifest.check()?;
+        let directory = self.directory()?;
+        // Read before anything that takes time: whoever commits in between is found out.
+        let before = self.stored(&draft.key).await?;
+        let artifact = directory.verify(&draft.command, draft.sha256).await?;
+        let entry = draft.into_entry(artifact.runtime())?;
+        self.inspect(&entry, &artifact).await?;
+        self.keep(&entry, before.map(|found| found.revision))
+            .await?;
+        tracing::info!(plugin = %entry.key.name, runtime = %entry.runtime, sha256 = %entry.sha256, "registered");
+        Ok(entry)
+    }
+
+    /// Removes an entry; removing what is not there is no error.
+    pub(crate) async fn deregister(&self, key: &EntryKey) -> Result<(), RegisterError> {
+        if key
+            .version
+            .as_ref()
+            .is_some_and(|version| version.is_builtin())
+        {
+            return Err(RegisterError::Invalid(
+                "a builtin cannot be deregistered".to_owned(),
+            ));
+        }
+        let delete = Write::Delete { key: key.path() };
+        Ok(self.store.commit(Commit::of(vec![delete])).await?)
+    }
+
+    /// One registered entry.
+    pub(crate) async fn entry(&self, key: &EntryKey) -> Result<Option<Entry>, RegisterError> {
+        match self.stored(key).await? {
+            Some(found) => record::decode(&key.path(), &found.value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn directory(&self) -> Result<&PluginDirectory, RegisterError> {
+        self.directory.as_ref().ok_or(RegisterError::NoDirectory)
+    }
+
+    async fn stored(&self, key: &EntryKey) -> Result<Option<Versioned>, RegisterError> {
+        Ok(self.store.snapshot().await?.get(&key.path()).await?)
+    }
+
+    async fn inspect(&self, entry: &Entry, artifact: &Verified) -> Result<(), RegisterError> {
+        match entry.runtime {
+            RuntimeKind::Wasm => agree(entry, &self.inspector.inspect(artifact).await?),
+            // A process tells what it is only when it runs, and registering runs nothing.
+            RuntimeKind::Native | RuntimeKind::Builtin => Ok(()),
+        }
+    }
+
+    /// Stores the entry if nobody else stored another one since `revision`.
+    async fn keep(&self, entry: &Entry, revision: Option<u64>) -> Result<(), RegisterError> {
+        let key = entry.key.path();
+        let value = record::encode(entry)?;
+        let commit = Commit {
+            checks: vec![Check::Key {
+                key: key.clone(),
+                revision,
+            }],
+            writes: vec![Write::Put { key, value }],
+        };
+        match self.store.commit(commit).await {
+            Ok(()) => Ok(()),
+            Err(StoreError::Conflict(_)) => self.settle(entry).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Somebody else was faster: all is well if they said the same.
+    async fn settle(&self, entry: &Entry) -> Result<(), RegisterError> {
+        match self.entry(&entry.key).await? {
+            Some(winner) if winner == *entry => Ok(()),
+            _ => Err(RegisterError::Conflict),
+        }
+    }
+}
+
+fn agree(entry: &Entry, facts: &SectionFacts) -> Result<(), RegisterError> {
+    let stated = record::version_text(&entry.key);
+    if facts.plugin_type != entry.key.plugin_type {
+        return Err(RegisterError::Mismatch(format!(
+            "plugin type mismatch: the component is of type {}, the registration says {}",
+            facts.plugin_type, entry.key.plugin_type
+        )));
+    }
+    if !stated.is_empty() && !facts.version.is_empty() && facts.version != stated {
+        return Err(RegisterError::Mismatch(format!(
+            "plugin version mismatch: the component reports {:?}, the registration says {stated:?}",
+            facts.version
+        )));
+    }
+    Ok(())
+}

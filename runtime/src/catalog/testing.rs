@@ -1,0 +1,47 @@
+//! What the catalog's tests share.
+
+use async_trait::async_trait;
+use palisade_contract::{CONTRACT_VERSION, PluginType, SectionFacts};
+use sha2::{Digest as _, Sha256};
+
+use super::{ComponentInspector, Manifest, Verified};
+use crate::RegisterError;
+
+/// The smallest file that is a component.
+pub(crate) const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A well-formed registration of [`COMPONENT`].
+pub(crate) fn manifest(name: &str) -> Manifest {
+    Manifest {
+        plugin_type: PluginType::Secret,
+        name: name.to_owned(),
+        version: String::new(),
+        command: String::new(),
+        args: Vec::new(),
+        env: Vec::new(),
+        sha256: hex::encode(Sha256::digest(COMPONENT)),
+        runtime: None,
+        isolation: None,
+    }
+}
+
+/// Finds these facts in every component.
+pub(crate) struct Says(pub(crate) SectionFacts);
+
+impl Says {
+    /// A secret plugin of that version.
+    pub(crate) fn secret(version: &str) -> Self {
+        Self(SectionFacts {
+            contract: CONTRACT_VERSION.to_owned(),
+            plugin_type: PluginType::Secret,
+            version: version.to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl ComponentInspector for Says {
+    async fn inspect(&self, _artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+        Ok(self.0.clone())
+    }
+}

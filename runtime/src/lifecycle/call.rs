@@ -1,0 +1,181 @@
+//! A request's way to the plugin: to the generation that serves, or to the one start that is under way; sent again only
+//! when that is safe.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use palisade_contract::{Existence, Request, Response};
+use tokio::time::timeout_at;
+
+use super::drain::Inside;
+use super::state::State;
+use super::supervisor::View;
+use super::{Generation, Supervised};
+use crate::driver::Instance;
+use crate::services::Deadline;
+use crate::{CallError, LaunchError};
+
+/// The longest rest that a request waits out. During a longer one it is refused at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Drivers keep deadlines themselves. One that does not is left this much later.
+const MARGIN: Duration = Duration::from_millis(500);
+
+impl Supervised {
+    /// Answers a request.
+    pub(crate) async fn handle(
+        &self,
+        request: Request,
+        deadline: Deadline,
+    ) -> Result<Option<Response>, CallError> {
+        let harmless = request.operation.is_read_only();
+        self.ask(request, deadline, harmless, |instance, request| {
+            instance.handle(request, deadline)
+        })
+        .await
+    }
+
+    /// Asks whether the thing at the request's path exists.
+    pub(crate) async fn exists(
+        &self,
+        request: Request,
+        deadline: Deadline,
+    ) -> Result<Existence, CallError> {
+        // Whatever the request would do, the question does nothing.
+        self.ask(request, deadline, true, |instance, request| {
+            instance.exists(request, deadline)
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: Request,
+        deadline: Deadline,
+        harmless: bool,
+        send: impl for<'a> Fn(&'a dyn Instance, Request) -> BoxFuture<'a, Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let (generation, inside) = self.enter(deadline, 0).await?;
+        let spare = generation.is_process().then(|| request.clone());
+        let first = self.within(deadline, send(generation.instance(), request)).await;
+        drop(inside);
+        let Err(CallError::Crashed { sent, .. }) = &first else {
+            return first;
+        };
+        self.gone(generation.number());
+        match spare {
+            Some(again) if harmless || !sent => {
+                let (generation, _inside) = self.enter(deadline, generation.number()).await?;
+                self.within(deadline, send(generation.instance(), again)).await
+            }
+            _ => first,
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Deadline,
+        call: BoxFuture<'_, Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        timeout_at((deadline.at() + MARGIN).into(), call)
+            .await
+            .unwrap_or_else(|_| Err(self.late(deadline)))
+    }
+
+    /// Goes into the generation that serves, newer than `dead`.
+    async fn enter(
+        &self,
+        deadline: Deadline,
+        mut dead: u64,
+    ) -> Result<(Arc<Generation>, Inside), CallError> {
+        loop {
+            let generation = self.current(deadline, dead).await?;
+            match generation.gate().enter() {
+                Some(inside) => return Ok((generation, inside)),
+                // Its gate has just been closed: the route moves on, or the mount goes away.
+                None => dead = generation.number(),
+            }
+        }
+    }
+
+    /// The generation that serves, newer than `dead`; waits for a start until the deadline.
+    async fn current(&self, deadline: Deadline, dead: u64) -> Result<Arc<Generation>, CallError> {
+        if let Some(generation) = newer(&self.view.borrow(), dead) {
+            return Ok(generation);
+        }
+        let mut view = self.view.clone();
+        let failed_starts = view.borrow().failed_starts;
+        loop {
+            match decide(&view.borrow_and_update(), dead, failed_starts, deadline, &self.label) {
+                Decision::Use(generation) => return Ok(generation),
+                Decision::Refuse(error) => return Err(error),
+                Decision::WakeAndWait => self.wake.notify_one(),
+                Decision::Wait => {}
+            }
+            match timeout_at(deadline.at().into(), view.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_supervisor_ended)) => return Err(CallError::Stopping),
+                Err(_elapsed) => return Err(self.late(deadline)),
+            }
+        }
+    }
+
+    fn late(&self, deadline: Deadline) -> CallError {
+        CallError::Timeout {
+            plugin: self.label.clone(),
+            limit: deadline.limit(),
+        }
+    }
+}
+
+enum Decision {
+    Use(Arc<Generation>),
+    Wait,
+    WakeAndWait,
+    Refuse(CallError),
+}
+
+fn newer(view: &View, dead: u64) -> Option<Arc<Generation>> {
+    let serves = matches!(view.state, State::Running | State::Replacing);
+    view.generation
+        .as_ref()
+        .filter(|generation| serves && generation.number() > dead)
+        .cloned()
+}
+
+/// What a request does that sees `view`, and saw `failed_starts` failed starts when it came.
+fn decide(
+    view: &View,
+    dead: u64,
+    failed_starts: u64,
+    deadline: Deadline,
+    label: &str,
+) -> Decision {
+    if let Some(generation) = newer(view, dead) {
+        return Decision::Use(generation);
+    }
+    match (view.state, &view.last_failure) {
+        (State::Draining | State::Stopped, _) => Decision::Refuse(CallError::Stopping),
+        // The start that it waited for failed.
+        (_, Some(error)) if view.failed_starts > failed_starts => {
+            Decision::Refuse(CallError::Launch(error.clone()))
+        }
+        (State::Down, _) => Decision::WakeAndWait,
+        (State::Resting, _) => rest(view, deadline, label),
+        (State::Starting | State::Running | State::Replacing, _) => Decision::Wait,
+    }
+}
+
+fn rest(view: &View, deadline: Deadline, label: &str) -> Decision {
+    let left = |until: Instant| until.saturating_duration_since(Instant::now());
+    let wait = view.rest_until.map(left).unwrap_or_default();
+    if wait <= PATIENCE.min(deadline.left()) {
+        return Decision::Wait;
+    }
+    Decision::Refuse(CallError::Launch(LaunchError::Backoff {
+        plugin: label.to_owned(),
+        failures: view.failures,
+        wait,
+    }))
+}

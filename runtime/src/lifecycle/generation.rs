@@ -1,0 +1,69 @@
+//! One start of a mount's plugin, from ready to stopped.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use palisade_contract::SpecialPaths;
+
+use super::{Gate, Prepared, special};
+use crate::RuntimeKind;
+use crate::driver::Instance;
+
+/// An instance that serves, and what it was started from.
+pub(crate) struct Generation {
+    number: u64,
+    prepared: Prepared,
+    instance: Arc<dyn Instance>,
+    gate: Gate,
+    special_paths: SpecialPaths,
+    started: Instant,
+}
+
+impl Generation {
+    pub(super) fn new(number: u64, prepared: Prepared, instance: Arc<dyn Instance>) -> Self {
+        let said = &instance.description().special_paths;
+        Self {
+            number,
+            special_paths: special::clip(&prepared.plan.label, said),
+            prepared,
+            instance,
+            gate: Gate::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Rises with every start of the mount's plugin.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What it was started from, and would be started from again.
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// The handle to it.
+    pub(crate) fn instance(&self) -> &dyn Instance {
+        &*self.instance
+    }
+
+    /// Counts who is inside.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Paths that the plugin asked to be treated specially, as far as they are acceptable.
+    pub(crate) fn special_paths(&self) -> &SpecialPaths {
+        &self.special_paths
+    }
+
+    /// When it became ready.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Whether it can die for reasons that are not the request's own, so that sending it again may help.
+    pub(super) fn is_process(&self) -> bool {
+        self.prepared.runtime == RuntimeKind::Native
+    }
+}

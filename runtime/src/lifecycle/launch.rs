@@ -1,0 +1,120 @@
+//! Starting one generation and ending one, as flows of named steps.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Generation;
+use crate::driver::{Driver, Instance, LaunchPlan};
+use crate::services::Deadline;
+use crate::{Digest, LaunchError, PluginVersion, RuntimeKind, Timeouts};
+
+/// Everything a start needs, with the artifact verified, and the facts to show about it.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    /// The driver of its kind.
+    pub(crate) driver: Arc<dyn Driver>,
+    /// What the driver starts.
+    pub(crate) plan: LaunchPlan,
+    /// How it runs.
+    pub(crate) runtime: RuntimeKind,
+    /// The version the mount is pinned to from now on.
+    pub(crate) version: Option<PluginVersion>,
+    /// The version to show.
+    pub(crate) running_version: String,
+    /// The digest of the bytes; none for a builtin.
+    pub(crate) sha256: Option<Digest>,
+}
+
+/// Finds out what a mount's first start needs. Later ones start the same again, until a reload brings something else.
+#[async_trait]
+pub(crate) trait Source: Send + Sync {
+    /// Resolves the mount's entry and verifies its artifact.
+    async fn prepare(&self) -> Result<Prepared, LaunchError>;
+}
+
+/// Starts an instance, up to and including `setup`.
+pub(crate) async fn launch(
+    prepared: &Prepared,
+    timeouts: &Timeouts,
+) -> Result<Arc<dyn Instance>, LaunchError> {
+    // Drivers keep these times themselves, step by step. This is the sum, for a driver that does not.
+    let limit = timeouts.handshake + timeouts.compile + 4 * timeouts.startup_call;
+    let plan = prepared.plan.clone();
+    let instance = within(limit, "start", &prepared.plan.label, async {
+        prepared.driver.launch(plan).await
+    })
+    .await??;
+    check_type(&prepared.plan, &*instance)?;
+    Ok(instance)
+}
+
+/// Calls `initialize`, which makes an instance ready.
+pub(crate) async fn initialize(
+    instance: &dyn Instance,
+    label: &str,
+    timeouts: &Timeouts,
+) -> Result<(), LaunchError> {
+    let deadline = Deadline::after(timeouts.startup_call);
+    let limit = timeouts.startup_call + Duration::from_secs(1);
+    within(limit, "initialize", label, instance.initialize(deadline))
+        .await?
+        .map_err(|source| LaunchError::Call {
+            plugin: label.to_owned(),
+            source: Box::new(source),
+        })
+}
+
+/// Ends a generation whose gate is closed: waits for those inside, then stops it.
+pub(crate) async fn retire(generation: Arc<Generation>, timeouts: Timeouts) {
+    drained(&generation, timeouts.drain).await;
+    end(&generation, &timeouts).await;
+}
+
+/// Resolves when the last request has left, or after `limit`.
+pub(super) async fn drained(generation: &Generation, limit: Duration) {
+    let gate = generation.gate();
+    if tokio::time::timeout(limit, gate.emptied()).await.is_err() {
+        let plugin = &generation.prepared().plan.label;
+        tracing::warn!(plugin, inside = gate.inside(), "requests are cut off: they outlasted the drain");
+    }
+}
+
+/// Stops an instance, politely first.
+pub(super) async fn end(generation: &Generation, timeouts: &Timeouts) {
+    let limit = timeouts.startup_call + 2 * timeouts.grace + Duration::from_secs(5);
+    let stop = generation.instance().stop(timeouts.grace);
+    if tokio::time::timeout(limit, stop).await.is_err() {
+        let plugin = &generation.prepared().plan.label;
+        tracing::error!(plugin, "it did not stop in time; its handle is dropped");
+    }
+}
+
+fn check_type(plan: &LaunchPlan, instance: &dyn Instance) -> Result<(), LaunchError> {
+    let found = instance.description().plugin_type;
+    if found == plan.plugin_type {
+        return Ok(());
+    }
+    Err(LaunchError::Type {
+        plugin: plan.label.clone(),
+        expected: plan.plugin_type,
+        found,
+    })
+}
+
+async fn within<T>(
+    limit: Duration,
+    step: &'static str,
+    label: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, LaunchError> {
+    tokio::time::timeout(limit, work)
+        .await
+        .map_err(|_| LaunchError::Timeout {
+            plugin: label.to_owned(),
+            step,
+            limit,
+        })
+}

@@ -1,0 +1,489 @@
+//! One task per mount that owns what runs there: it alone starts, replaces and stops.
+//!
+//! Orders come in on a bounded channel, a request's wish for a start on a flag; what runs goes out on a watch.
+
+use std::future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep_until;
+
+use super::launch::{self, Prepared, Source};
+use super::restart::Tally;
+use super::state::{Effect, Event, State, step};
+use super::Generation;
+use crate::driver::{Exit, Instance};
+use crate::{LaunchError, Timeouts};
+
+/// Orders that may wait for the supervisor.
+const ORDERS_MAX: usize = 16;
+
+/// What a supervisor lets others know.
+#[derive(Clone)]
+pub(crate) struct View {
+    pub(super) state: State,
+    pub(super) generation: Option<Arc<Generation>>,
+    /// Rises with every start that failed while nothing served.
+    pub(super) failed_starts: u64,
+    /// Why the last one did.
+    pub(super) last_failure: Option<LaunchError>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Before this moment nothing is started.
+    pub(super) rest_until: Option<Instant>,
+}
+
+impl View {
+    /// What serves, if anything does.
+    pub(crate) fn serving(&self) -> Option<&Arc<Generation>> {
+        self.generation.as_ref()
+    }
+}
+
+/// The handle to a supervisor. When the last one is dropped the supervisor stops what it runs.
+pub(crate) struct Supervised {
+    pub(super) label: String,
+    pub(super) view: watch::Receiver<View>,
+    pub(super) wake: Arc<Notify>,
+    orders: mpsc::Sender<Order>,
+    stop_limit: Duration,
+}
+
+enum Order {
+    Reload {
+        prepared: Box<Prepared>,
+        done: Done,
+    },
+    /// A request found this generation gone.
+    Gone(u64),
+    Stop(oneshot::Sender<()>),
+}
+
+type Done = oneshot::Sender<Result<(), LaunchError>>;
+
+impl Supervised {
+    /// Supervises a mount of which nothing runs yet.
+    pub(crate) fn idle(label: &str, source: Arc<dyn Source>, timeouts: Timeouts) -> Self {
+        Self::start(label, source, timeouts, None)
+    }
+
+    /// Supervises an instance that is ready.
+    pub(crate) fn adopt(
+        label: &str,
+        source: Arc<dyn Source>,
+        timeouts: Timeouts,
+        prepared: Prepared,
+        instance: Arc<dyn Instance>,
+    ) -> Self {
+        Self::start(label, source, timeouts, Some((prepared, instance)))
+    }
+
+    fn start(
+        label: &str,
+        source: Arc<dyn Source>,
+        timeouts: Timeouts,
+        running: Option<(Prepared, Arc<dyn Instance>)>,
+    ) -> Self {
+        let (orders, received) = mpsc::channel(ORDERS_MAX);
+        let wake = Arc::new(Notify::new());
+        // Every step of stopping has its own limit; this is their sum, with room.
+        let stop_limit =
+            2 * (timeouts.drain + timeouts.startup_call + 2 * timeouts.grace) + Duration::from_secs(15);
+        let supervisor = Supervisor::new(label, source, timeouts, Arc::clone(&wake), received, running);
+        let view = supervisor.view.subscribe();
+        tokio::spawn(supervisor.run());
+        Self {
+            label: label.to_owned(),
+            view,
+            wake,
+            orders,
+            stop_limit,
+        }
+    }
+
+    /// What runs now.
+    pub(crate) fn view(&self) -> View {
+        self.view.borrow().clone()
+    }
+
+    /// Starts a new generation and moves over to it once it is ready. If it will not be, the old one stays.
+    pub(crate) async fn reload(&self, prepared: Prepared) -> Result<(), LaunchError> {
+        let (done, outcome) = oneshot::channel();
+        let order = Order::Reload {
+            prepared: Box::new(prepared),
+            done,
+        };
+        self.orders
+            .send(order)
+            .await
+            .map_err(|_| LaunchError::Stopping)?;
+        outcome.await.unwrap_or(Err(LaunchError::Stopping))
+    }
+
+    /// Closes the gate, drains, and stops everything that runs or is being started.
+    pub(crate) async fn stop(&self) {
+        let stopping = async {
+            let (done, stopped) = oneshot::channel();
+            if self.orders.send(Order::Stop(done)).await.is_ok() {
+                // An error means that the supervisor has ended, which is what was asked for.
+                let _ = stopped.await;
+            }
+        };
+        if tokio::time::timeout(self.stop_limit, stopping).await.is_err() {
+            tracing::error!(plugin = self.label, "it did not stop in time");
+        }
+    }
+
+    /// Says that a generation does not answer any more. When the channel is full, others say so already.
+    pub(super) fn gone(&self, generation: u64) {
+        let _ = self.orders.try_send(Order::Gone(generation));
+    }
+}
+
+/// What the task hears.
+enum Input {
+    Order(Option<Order>),
+    Launched(Result<Launched, JoinError>),
+    Exited(Exit),
+    Wanted,
+    Rested,
+    Drained,
+    Retired,
+}
+
+type Launched = Result<(Prepared, Arc<dyn Instance>), LaunchError>;
+
+struct Supervisor {
+    label: String,
+    source: Arc<dyn Source>,
+    timeouts: Timeouts,
+    state: State,
+    view: watch::Sender<View>,
+    wake: Arc<Notify>,
+    orders: mpsc::Receiver<Order>,
+    current: Option<Arc<Generation>>,
+    /// What the next start starts; found out at the first one.
+    prepared: Option<Prepared>,
+    /// What a reload wants to start; becomes `prepared` when it succeeds.
+    wanted: Option<Prepared>,
+    launching: JoinSet<Launched>,
+    ready: Option<(Prepared, Arc<dyn Instance>)>,
+    reloading: Option<Done>,
+    starts: u64,
+    failed_starts: u64,
+    last_failure: Option<LaunchError>,
+    tally: Tally,
+    rest_until: Option<Instant>,
+    /// Closed generations on their way out.
+    retiring: JoinSet<()>,
+    stopping: Vec<oneshot::Sender<()>>,
+}
+
+impl Supervisor {
+    fn new(
+        label: &str,
+        source: Arc<dyn Source>,
+        timeouts: Timeouts,
+        wake: Arc<Notify>,
+        orders: mpsc::Receiver<Order>,
+        running: Option<(Prepared, Arc<dyn Instance>)>,
+    ) -> Self {
+        let prepared = running.as_ref().map(|(prepared, _)| prepared.clone());
+        let current = running
+            .map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance)));
+        let state = match current {
+            Some(_) => State::Running,
+            None => State::Down,
+        };
+        let view = View {
+            state,
+            generation: current.clone(),
+            failed_starts: 0,
+            last_failure: None,
+            failures: 0,
+            rest_until: None,
+        };
+        Self {
+            label: label.to_owned(),
+            source,
+            timeouts,
+            state,
+            view: watch::Sender::new(view),
+            wake,
+            orders,
+            starts: u64::from(current.is_some()),
+            current,
+            prepared,
+            wanted: None,
+            launching: JoinSet::new(),
+            ready: None,
+            reloading: None,
+            failed_starts: 0,
+            last_failure: None,
+            tally: Tally::default(),
+            rest_until: None,
+            retiring: JoinSet::new(),
+            stopping: Vec::new(),
+        }
+    }
+
+    async fn run(mut self) {
+        while self.state != State::Stopped {
+            let input = self.next().await;
+            if let Some(event) = self.hear(input) {
+                self.take(event).await;
+            }
+        }
+        // Nothing that this mount ever started outlives its supervisor.
+        while self.retiring.join_next().await.is_some() {}
+        for stopped in self.stopping.drain(..) {
+            let _ = stopped.send(());
+        }
+    }
+
+    async fn next(&mut self) -> Input {
+        tokio::select! {
+            order = self.orders.recv() => Input::Order(order),
+            Some(outcome) = self.launching.join_next() => Input::Launched(outcome),
+            exit = exited(self.current.as_deref()) => Input::Exited(exit),
+            () = self.wake.notified() => Input::Wanted,
+            () = until(self.rest_until) => Input::Rested,
+            () = drained(self.state, self.current.as_deref(), &self.timeouts) => Input::Drained,
+            Some(_) = self.retiring.join_next() => Input::Retired,
+        }
+    }
+
+    /// What an input means as an event; what belongs to it is put where the effects find it.
+    fn hear(&mut self, input: Input) -> Option<Event> {
+        match input {
+            Input::Order(order) => self.hear_order(order),
+            Input::Launched(outcome) => Some(self.hear_outcome(outcome)),
+            Input::Exited(exit) => {
+                tracing::warn!(plugin = self.label, reason = exit.reason, "it is gone");
+                Some(Event::Exited)
+            }
+            Input::Wanted => Some(Event::Wanted),
+            Input::Rested => Some(Event::Rested),
+            Input::Drained => Some(Event::Drained),
+            Input::Retired => None,
+        }
+    }
+
+    fn hear_order(&mut self, order: Option<Order>) -> Option<Event> {
+        match order {
+            Some(Order::Reload { prepared, done }) => self.hear_reload(*prepared, done),
+            Some(Order::Gone(number)) => self.is_current(number).then_some(Event::Exited),
+            Some(Order::Stop(done)) => {
+                self.stopping.push(done);
+                Some(Event::Stop)
+            }
+            None if self.state == State::Draining => None,
+            None => Some(Event::Stop),
+        }
+    }
+
+    fn hear_reload(&mut self, prepared: Prepared, done: Done) -> Option<Event> {
+        if step(self.state, Event::Reload).is_none() {
+            let _ = done.send(Err(LaunchError::Stopping));
+            return None;
+        }
+        self.answer_reload(Err(LaunchError::Failed {
+            plugin: self.label.clone(),
+            fault: "another reload took the place of this one".to_owned(),
+        }));
+        self.wanted = Some(prepared);
+        self.reloading = Some(done);
+        self.tally = Tally::default();
+        Some(Event::Reload)
+    }
+
+    fn hear_outcome(&mut self, outcome: Result<Launched, JoinError>) -> Event {
+        let panicked = |failure: JoinError| LaunchError::Failed {
+            plugin: self.label.clone(),
+            fault: format!("the driver failed: {failure}"),
+        };
+        match outcome.map_err(panicked).flatten() {
+            Ok(ready) => {
+                self.ready = Some(ready);
+                Event::Started
+            }
+            Err(error) => {
+                tracing::warn!(plugin = self.label, %error, "it could not be started");
+                self.last_failure = Some(error);
+                Event::Failed
+            }
+        }
+    }
+
+    fn is_current(&self, number: u64) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|generation| generation.number() == number)
+    }
+
+    /// Moves to the state that the event leads to, and does what that asks for.
+    async fn take(&mut self, event: Event) {
+        let Some((next, effect)) = step(self.state, event) else {
+            return;
+        };
+        tracing::debug!(plugin = self.label, state = ?self.state, ?event, ?next, "step");
+        let was = std::mem::replace(&mut self.state, next);
+        if let Some(effect) = effect {
+            self.perform(effect).await;
+        }
+        self.note(was, event);
+        self.publish();
+    }
+
+    async fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start | Effect::Restart => self.start(),
+            Effect::Abandon => self.abandon(),
+            Effect::Publish => self.install(),
+            Effect::Swap => {
+                self.retire_current();
+                self.install();
+            }
+            Effect::Bury => self.retire_current(),
+            Effect::BuryAndRest => {
+                self.rest_after_exit();
+                self.retire_current();
+            }
+            Effect::Rest => {
+                self.tally = self.tally.after_failed_start();
+                self.rest();
+            }
+            Effect::CloseGate => {
+                self.abandon();
+                self.close_gate();
+            }
+            Effect::End => self.end().await,
+        }
+    }
+
+    /// Counts a failed start and tells who waits for a reload what became of it.
+    fn note(&mut self, was: State, event: Event) {
+        match event {
+            Event::Failed => {
+                self.failed_starts += u64::from(was == State::Starting);
+                self.wanted = None;
+                if let Some(error) = self.last_failure.clone() {
+                    self.answer_reload(Err(error));
+                }
+            }
+            Event::Started => self.answer_reload(Ok(())),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self) {
+        self.rest_until = None;
+        self.starts += 1;
+        let source = Arc::clone(&self.source);
+        let known = self.wanted.clone().or_else(|| self.prepared.clone());
+        let timeouts = self.timeouts.clone();
+        // A fresh set: an outcome of a start that was given up is never heard.
+        self.launching = JoinSet::new();
+        self.launching.spawn(async move {
+            let prepared = match known {
+                Some(prepared) => prepared,
+                None => source.prepare().await?,
+            };
+            let instance = launch::launch(&prepared, &timeouts).await?;
+            launch::initialize(&*instance, &prepared.plan.label, &timeouts).await?;
+            Ok((prepared, instance))
+        });
+    }
+
+    fn abandon(&mut self) {
+        self.launching = JoinSet::new();
+        self.answer_reload(Err(LaunchError::Stopping));
+    }
+
+    fn install(&mut self) {
+        let Some((prepared, instance)) = self.ready.take() else {
+            return;
+        };
+        tracing::info!(plugin = self.label, start = self.starts, version = prepared.running_version, "it runs");
+        self.wanted = None;
+        self.prepared = Some(prepared.clone());
+        self.current = Some(Arc::new(Generation::new(self.starts, prepared, instance)));
+    }
+
+    fn close_gate(&self) {
+        if let Some(generation) = &self.current {
+            generation.gate().close();
+        }
+    }
+
+    fn retire_current(&mut self) {
+        self.close_gate();
+        if let Some(generation) = self.current.take() {
+            self.retiring
+                .spawn(launch::retire(generation, self.timeouts.clone()));
+        }
+    }
+
+    fn rest_after_exit(&mut self) {
+        let ran = self.current.as_ref().map(|current| current.started().elapsed());
+        self.tally = self.tally.after_exit(ran.unwrap_or_default());
+        self.rest();
+    }
+
+    fn rest(&mut self) {
+        self.rest_until = Some(Instant::now() + self.tally.wait());
+    }
+
+    async fn end(&mut self) {
+        if let Some(generation) = self.current.take() {
+            // Published first: whoever looks meanwhile sees that nothing serves.
+            self.publish();
+            launch::end(&generation, &self.timeouts).await;
+        }
+    }
+
+    fn answer_reload(&mut self, outcome: Result<(), LaunchError>) {
+        if let Some(done) = self.reloading.take() {
+            // Nobody listens when the operator has gone away.
+            let _ = done.send(outcome);
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.state != State::Resting {
+            self.rest_until = None;
+        }
+        self.view.send_replace(View {
+            state: self.state,
+            generation: self.current.clone(),
+            failed_starts: self.failed_starts,
+            last_failure: self.last_failure.clone(),
+            failures: self.tally.in_a_row(),
+            rest_until: self.rest_until,
+        });
+    }
+}
+
+async fn exited(current: Option<&Generation>) -> Exit {
+    match current {
+        Some(generation) => generation.instance().exited().await,
+        None => future::pending().await,
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => future::pending().await,
+    }
+}
+
+async fn drained(state: State, current: Option<&Generation>, timeouts: &Timeouts) {
+    match (state, current) {
+        (State::Draining, Some(generation)) => {
+            launch::drained(generation, timeouts.drain).await;
+        }
+        _ => future::pending().await,
+    }
+}

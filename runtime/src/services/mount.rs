@@ -1,0 +1,218 @@
+//! What the host offers one mount: made once, bound to its part of the store, handed to every driver.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use palisade_contract::{LogLevel, LogRecord, SystemView};
+use tokio::runtime::Handle;
+
+use super::deadline::poll_once;
+use super::log::{self, RateBudget, RequestBudget, Taken};
+use super::scope::Mode;
+use super::system::MountSystem;
+use super::view::View;
+use super::{ChangeFeed, Deadline, MountPrefix, Scope, StoreId, SystemFacts};
+use crate::Limits;
+use crate::store::{Commit, Store, StoreError, Write};
+
+/// What a mount's services are made of.
+pub struct ServicesConfig {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The mount's part of it.
+    pub prefix: MountPrefix,
+    /// The entry's name and version, for logs and errors.
+    pub label: String,
+    /// The mount's accessor, for logs.
+    pub accessor: String,
+    /// What the plugin may ask about the server and its mount.
+    pub facts: SystemFacts,
+    /// What it may keep in storage.
+    pub storage: StorageLimits,
+    /// What it may log per request or, for a process, per second, in bytes.
+    pub log_bytes: u64,
+}
+
+impl ServicesConfig {
+    /// Services for an entry with those limits, with the server's defaults for the rest.
+    pub fn new(store: Arc<dyn Store>, prefix: MountPrefix, label: &str, limits: &Limits) -> Self {
+        Self {
+            store,
+            prefix,
+            label: label.to_owned(),
+            accessor: String::new(),
+            facts: SystemFacts::default(),
+            storage: StorageLimits::default(),
+            log_bytes: limits.log_bytes,
+        }
+    }
+}
+
+/// What one plugin may keep in storage or hold open there.
+#[derive(Clone, Debug)]
+pub struct StorageLimits {
+    /// A key's length in bytes. Paths of an operating system are no longer.
+    pub key_bytes_max: usize,
+    /// A value's size in bytes; a request's body is no larger.
+    pub value_bytes_max: usize,
+    /// What a component's request, or a transaction, may write before it commits, in bytes of keys and values.
+    pub buffer_bytes_max: usize,
+    /// The names that one listing may give, in bytes.
+    pub list_bytes_max: usize,
+    /// Transactions that one call may hold open.
+    pub open_transactions_max: usize,
+}
+
+impl Default for StorageLimits {
+    fn default() -> Self {
+        Self {
+            key_bytes_max: 4096,
+            value_bytes_max: 32 << 20,
+            buffer_bytes_max: 64 << 20,
+            list_bytes_max: 32 << 20,
+            open_transactions_max: 16,
+        }
+    }
+}
+
+/// What the host offers one mount.
+pub struct MountServices {
+    store: Arc<dyn Store>,
+    view: View,
+    label: String,
+    accessor: String,
+    system: MountSystem,
+    changes: Arc<ChangeFeed>,
+    log_bytes_max: u64,
+    output: RateBudget,
+    /// Carries commits through whose callers go away; callers may poll from threads without a runtime.
+    runtime: Option<Handle>,
+}
+
+impl MountServices {
+    /// Services of one mount. Made within a tokio runtime, they carry a commit through once it was handed to the store.
+    pub fn new(config: ServicesConfig) -> Arc<Self> {
+        Arc::new(Self {
+            store: config.store,
+            view: View::new(config.prefix, config.storage),
+            label: config.label,
+            accessor: config.accessor,
+            system: MountSystem::new(config.facts),
+            changes: Arc::new(ChangeFeed::new()),
+            log_bytes_max: config.log_bytes,
+            output: RateBudget::new(config.log_bytes),
+            runtime: Handle::try_current().ok(),
+        })
+    }
+
+    /// For `setup` and `describe`: storage can be read, writes fail with `cannot write to storage during setup`.
+    pub fn setup_scope(self: &Arc<Self>, deadline: Deadline) -> Scope {
+        Scope::new(self.clone(), Mode::Setup, deadline)
+    }
+
+    /// For processes and builtins: each write reaches the store when it is made.
+    pub fn direct_scope(self: &Arc<Self>, deadline: Deadline) -> Scope {
+        Scope::new(self.clone(), Mode::Direct, deadline)
+    }
+
+    /// For components: writes are kept until [`Scope::commit`], and dropped with the scope.
+    pub fn buffered_scope(self: &Arc<Self>, deadline: Deadline) -> Scope {
+        Scope::new(self.clone(), Mode::buffered(), deadline)
+    }
+
+    /// Keys of this mount that were committed, for instances that cache.
+    pub fn changes(&self) -> &ChangeFeed {
+        &self.changes
+    }
+
+    /// Says to the plugin, when it asks, that its mount is being taken away.
+    pub fn taint(&self) {
+        self.system.taint();
+    }
+
+    /// Takes a line of the plugin's own output (stdout or stderr), whatever bytes it has, into the bounded log.
+    pub fn output(&self, stream: &'static str, line: &[u8]) {
+        self.log(LogRecord {
+            level: LogLevel::Info,
+            message: &String::from_utf8_lossy(line),
+            fields: &[("stream", stream)],
+        });
+    }
+
+    /// Takes a line that a process logs, outside of any request, into the bounded log.
+    pub fn log(&self, record: LogRecord<'_>) {
+        if let Taken::Yes { dropped } = self.output.take(log::size(record), Instant::now()) {
+            self.note_dropped(dropped);
+            log::emit(&self.label, &self.accessor, record);
+        }
+    }
+
+    /// The entry's name and version, for logs and errors.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(super) fn system(&self) -> &dyn SystemView {
+        &self.system
+    }
+
+    pub(super) fn log_bytes_max(&self) -> u64 {
+        self.log_bytes_max
+    }
+
+    pub(super) fn log_within(&self, budget: &RequestBudget, record: LogRecord<'_>) {
+        if budget.take(log::size(record)) {
+            log::emit(&self.label, &self.accessor, record);
+        }
+    }
+
+    pub(super) fn note_dropped(&self, lines: u64) {
+        log::emit_dropped(&self.label, &self.accessor, lines);
+    }
+
+    /// Commits, and then tells the other live stores. Both happen even if the caller goes away meanwhile: a commit that
+    /// nobody hears of would leave stale caches behind.
+    pub(super) async fn submit(&self, commit: Commit, origin: StoreId) -> Result<(), StoreError> {
+        let keys = self.changed_keys(&commit.writes);
+        let (store, changes) = (self.store.clone(), self.changes.clone());
+        let mut work = Box::pin(async move {
+            store.commit(commit).await?;
+            changes.publish(origin, keys);
+            Ok(())
+        });
+        // A store in memory is done at once, and needs no task.
+        if let Poll::Ready(done) = poll_once(work.as_mut()).await {
+            return done;
+        }
+        let runtime = self.runtime.clone().or_else(|| Handle::try_current().ok());
+        match runtime {
+            None => work.await,
+            Some(runtime) => runtime
+                .spawn(work)
+                .await
+                .unwrap_or_else(|gone| Err(StoreError::Failed(gone.to_string()))),
+        }
+    }
+
+    fn changed_keys(&self, writes: &[Write]) -> Vec<Arc<str>> {
+        writes
+            .iter()
+            .map(|write| Arc::from(self.view.relative(write.key())))
+            .collect()
+    }
+}
+
+impl Drop for MountServices {
+    fn drop(&mut self) {
+        self.note_dropped(self.output.take_dropped());
+    }
+}

@@ -1,0 +1,95 @@
+//! A worker that misbehaves on purpose: a limit is believed once it has been seen to bite.
+
+use std::fs;
+use std::hint::black_box;
+
+use serde::{Deserialize, Serialize};
+
+/// What the canary does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CanaryDeed {
+    /// Gives its input back.
+    Behave,
+    /// Allocates and touches memory without end.
+    Allocate,
+    /// Calls itself without end.
+    Recurse,
+    /// Computes without end.
+    Loop,
+    /// Sleeps without end.
+    Sleep,
+    /// Panics.
+    Panic,
+    /// Makes so many bytes.
+    Output(usize),
+    /// Tells its environment, descriptors and limits.
+    Tell,
+}
+
+impl CanaryDeed {
+    /// The input that asks for this deed.
+    pub fn to_input(self) -> Vec<u8> {
+        serde_json::to_vec(&self).expect("a deed has no map")
+    }
+}
+
+/// Does the deed that the input names.
+pub(super) fn run(input: &[u8]) -> Result<Vec<u8>, String> {
+    let deed = serde_json::from_slice(input).map_err(|_| "no such deed".to_owned())?;
+    match deed {
+        CanaryDeed::Behave => Ok(input.to_vec()),
+        CanaryDeed::Allocate => allocate(),
+        CanaryDeed::Recurse => Ok(vec![recurse(0)]),
+        CanaryDeed::Loop => compute(),
+        CanaryDeed::Sleep => sleep(),
+        CanaryDeed::Panic => panic!("as asked"),
+        CanaryDeed::Output(bytes) => Ok(vec![0; bytes]),
+        CanaryDeed::Tell => tell(),
+    }
+}
+
+fn allocate() -> ! {
+    let mut held = Vec::new();
+    loop {
+        held.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+#[expect(unconditional_recursion, reason = "that it never ends is its purpose")]
+fn recurse(depth: u64) -> u8 {
+    let frame = black_box([1_u8; 1024]);
+    recurse(black_box(depth + 1)) ^ frame[0]
+}
+
+fn compute() -> ! {
+    let mut number = 0_u64;
+    loop {
+        number = black_box(number.wrapping_add(1));
+    }
+}
+
+fn sleep() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn tell() -> Result<Vec<u8>, String> {
+    let environment: Vec<_> = std::env::vars().map(|(name, _)| name).collect();
+    let limits = fs::read_to_string("/proc/self/limits").map_err(|error| error.to_string())?;
+    let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+    let told = (environment, descriptors()?, limits, status);
+    serde_json::to_vec(&told).map_err(|error| error.to_string())
+}
+
+/// The open descriptors, without the one that lists them.
+fn descriptors() -> Result<Vec<String>, String> {
+    let entries = fs::read_dir("/proc/self/fd").map_err(|error| error.to_string())?;
+    let open = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let target = fs::read_link(entry.path()).ok()?;
+        let number = entry.file_name().into_string().ok()?;
+        (!target.starts_with("/proc")).then_some(number)
+    });
+    Ok(open.collect())
+}

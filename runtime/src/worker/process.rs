@@ -1,0 +1,115 @@
+//! A process that the spawner started, as the server sees it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, pidfd_send_signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::link::{Link, Order, WorkerError};
+use super::message::{Limit, ProcessExit, Program};
+
+/// What to start, and with what. The process gets exactly this: no variable, descriptor or argument besides.
+pub struct ProcessSpec<'a> {
+    /// The file that is executed; a sealed memory file, so that what was hashed is what runs.
+    pub executable: BorrowedFd<'a>,
+    /// The argument list, the name included.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// The working directory; the root directory when none is given.
+    pub directory: Option<String>,
+    /// Resource limits, soft and hard.
+    pub limits: Vec<(Limit, u64)>,
+}
+
+/// A started process and the reading ends of its output.
+pub struct SpawnedProcess {
+    /// The only handle to the process.
+    pub process: Process,
+    /// What it writes to standard output.
+    pub stdout: OwnedFd,
+    /// What it writes to standard error.
+    pub stderr: OwnedFd,
+}
+
+/// The only handle to a running process. Dropping it kills the process and its group.
+pub struct Process {
+    pid: u32,
+    pidfd: OwnedFd,
+    exit: watch::Receiver<Option<ProcessExit>>,
+}
+
+impl Process {
+    pub(super) fn new(
+        pid: u32,
+        pidfd: OwnedFd,
+        exit: watch::Receiver<Option<ProcessExit>>,
+    ) -> Self {
+        Self { pid, pidfd, exit }
+    }
+
+    /// The operating system's number, for logs. Signals go to the descriptor: a number may be somebody else's by now.
+    pub fn id(&self) -> u32 {
+        self.pid
+    }
+
+    /// Kills it. The spawner then kills its process group and reaps it. Killing what has ended does nothing.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Waits until it has ended, its group was killed and it was reaped.
+    pub async fn exited(&self) -> ProcessExit {
+        let mut exit = self.exit.clone();
+        let ended = exit.wait_for(Option::is_some).await;
+        ended
+            .ok()
+            .and_then(|exit| *exit)
+            .unwrap_or(ProcessExit::Unknown)
+    }
+
+    /// Waits so long for its end.
+    pub async fn exited_within(&self, limit: Duration) -> Option<ProcessExit> {
+        timeout(limit, self.exited()).await.ok()
+    }
+
+    /// How it ended, if it has.
+    pub fn exit(&self) -> Option<ProcessExit> {
+        *self.exit.borrow()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(super) async fn spawn(
+    link: &Link,
+    spec: ProcessSpec<'_>,
+) -> Result<SpawnedProcess, WorkerError> {
+    let (stdout, child_stdout) = pipe().map_err(|error| WorkerError::Refused(error.to_string()))?;
+    let (stderr, child_stderr) = pipe().map_err(|error| WorkerError::Refused(error.to_string()))?;
+    let order = Order {
+        program: Program::Given(spec.argv),
+        env: spec.env,
+        directory: spec.directory,
+        limits: spec.limits,
+    };
+    let descriptors = [spec.executable, child_stdout.as_fd(), child_stderr.as_fd()];
+    let process = link.start(order, descriptors).await?;
+    Ok(SpawnedProcess {
+        process,
+        stdout,
+        stderr,
+    })
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(pipe_with(PipeFlags::CLOEXEC)?)
+}

@@ -1,0 +1,217 @@
+//! The spawner: one thread that starts what the server asks for, notices every end, and leaves nothing behind.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::SendFlags;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, getppid, kill_process_group,
+    pidfd_open, set_child_subreaper, waitid,
+};
+
+use super::command::{self, Descriptors};
+use super::message::{self, ProcessExit, Report, Start};
+use orphans::Orphans;
+
+mod orphans;
+
+/// How often orphans of running plugins are looked for, in seconds.
+const ORPHANS_EVERY: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// How soon a killed orphan is looked for again, so that it can be reaped.
+const ORPHANS_SOON: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+
+/// Serves until the server is gone. Returns the exit code of the process.
+pub(super) fn run(socket: BorrowedFd<'_>) -> u8 {
+    // What a plugin forks and abandons comes to this process, and not to init, where it would outlive everything.
+    // A failure costs only that.
+    let _ = set_child_subreaper(Some(rustix::process::getpid()));
+    let Ok(server) = server_process() else {
+        return 1;
+    };
+    let mut spawner = Spawner {
+        socket,
+        running: Vec::new(),
+        orphans: Orphans::default(),
+    };
+    while spawner.turn(server.as_fd()) {}
+    spawner.end_everything();
+    0
+}
+
+/// A descriptor that becomes readable when the server has died. The end of the socket tells as much, unless a
+/// descriptor of it has leaked into a process that lives on.
+fn server_process() -> io::Result<OwnedFd> {
+    let parent = getppid().ok_or(io::ErrorKind::NotFound)?;
+    Ok(pidfd_open(parent, PidfdFlags::empty())?)
+}
+
+/// One process that was started and not yet reaped.
+struct Running {
+    id: u64,
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+struct Spawner<'a> {
+    socket: BorrowedFd<'a>,
+    running: Vec<Running>,
+    orphans: Orphans,
+}
+
+impl Spawner<'_> {
+    /// Waits for something to happen and deals with it; false once the server is gone.
+    fn turn(&mut self, server: BorrowedFd<'_>) -> bool {
+        let Some(ready) = self.wait(server) else {
+            return true; // interrupted
+        };
+        self.reap(&ready.ended);
+        self.orphans.sweep(&self.running);
+        !ready.server_gone && (!ready.message || self.answer())
+    }
+
+    fn wait(&self, server: BorrowedFd<'_>) -> Option<Ready> {
+        let mut fds = Vec::with_capacity(self.running.len() + 2);
+        fds.push(PollFd::from_borrowed_fd(self.socket, PollFlags::IN));
+        fds.push(PollFd::from_borrowed_fd(server, PollFlags::IN));
+        fds.extend(
+            self.running
+                .iter()
+                .map(|one| PollFd::new(&one.pidfd, PollFlags::IN)),
+        );
+        poll(&mut fds, self.patience().as_ref()).ok()?;
+        let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let ended = self.running.iter().zip(&fds[2..]);
+        Some(Ready {
+            message: ready(&fds[0]),
+            server_gone: ready(&fds[1]),
+            ended: ended
+                .filter(|(_, fd)| ready(fd))
+                .map(|(one, _)| one.id)
+                .collect(),
+        })
+    }
+
+    /// How long to wait at most.
+    fn patience(&self) -> Option<Timespec> {
+        if self.orphans.are_dying() {
+            Some(ORPHANS_SOON)
+        } else {
+            (!self.running.is_empty()).then_some(ORPHANS_EVERY)
+        }
+    }
+
+    /// Reads one request and answers it; false when the server is gone.
+    fn answer(&mut self) -> bool {
+        let Some((start, descriptors)) = message::receive::<Start>(self.socket) else {
+            return false;
+        };
+        match start_child(&start, descriptors) {
+            Ok(child) => self.welcome(child),
+            Err(error) => self.report(
+                &Report::Failed {
+                    id: start.id,
+                    fault: error.to_string(),
+                },
+                &[],
+            ),
+        }
+    }
+
+    fn welcome(&mut self, child: Running) -> bool {
+        let pid = child.pid.as_raw_pid().unsigned_abs();
+        let told = self.report(
+            &Report::Started { id: child.id, pid },
+            &[child.pidfd.as_fd()],
+        );
+        self.running.push(child);
+        told
+    }
+
+    fn reap(&mut self, ended: &[u64]) {
+        let (gone, running) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|one| ended.contains(&one.id));
+        self.running = running;
+        for one in Vec::<Running>::from(gone) {
+            let exit = one.end();
+            self.report(&Report::Exited { id: one.id, exit }, &[]);
+        }
+    }
+
+    /// False when the server is gone, which the next turn notices as well.
+    fn report(&self, report: &Report, descriptors: &[BorrowedFd<'_>]) -> bool {
+        let bytes = message::encode(report).expect("a report is a few hundred bytes at most");
+        message::send(self.socket, &bytes, descriptors, SendFlags::empty()).is_ok()
+    }
+
+    fn end_everything(&mut self) {
+        for one in &self.running {
+            one.kill_group();
+        }
+        for one in std::mem::take(&mut self.running) {
+            one.end();
+        }
+        self.orphans.end_all();
+    }
+}
+
+/// What a wait found.
+struct Ready {
+    message: bool,
+    server_gone: bool,
+    ended: Vec<u64>,
+}
+
+impl Running {
+    fn kill_group(&self) {
+        let _ = kill_process_group(self.pid, Signal::KILL);
+    }
+
+    /// Kills what is left of the group, then reaps. In this order: until it is reaped, nobody else can have its number.
+    fn end(&self) -> ProcessExit {
+        self.kill_group();
+        let status = rustix::io::retry_on_intr(|| {
+            waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
+        });
+        status
+            .ok()
+            .flatten()
+            .map_or(ProcessExit::Unknown, |status| exit_of(&status))
+    }
+}
+
+fn exit_of(status: &WaitIdStatus) -> ProcessExit {
+    let code = status.exit_status().map(ProcessExit::Code);
+    code.or_else(|| status.terminating_signal().map(ProcessExit::Signal))
+        .unwrap_or(ProcessExit::Unknown)
+}
+
+fn start_child(start: &Start, descriptors: Vec<OwnedFd>) -> io::Result<Running> {
+    let [first, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors)
+        .map_err(|_| io::Error::other("a start message without its three descriptors"))?;
+    let child = command::spawn(
+        start,
+        Descriptors {
+            first,
+            stdout,
+            stderr,
+        },
+    )?;
+    let pid = Pid::from_child(&child);
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| {
+        let _ = kill_process_group(pid, Signal::KILL);
+    })?;
+    Ok(Running {
+        id: start.id,
+        pid,
+        pidfd,
+    })
+}
