@@ -57,20 +57,19 @@ impl Supervised {
         send: impl for<'a> Fn(&'a dyn Instance, Request) -> BoxFuture<'a, Result<T, CallError>>,
     ) -> Result<T, CallError> {
         let (generation, inside) = self.enter(deadline, 0).await?;
+        // Only a process dies for reasons that are not the request's own, and takes others' requests with it.
         let spare = generation.is_process().then(|| request.clone());
         let first = self.within(deadline, send(generation.instance(), request)).await;
         drop(inside);
-        let Err(CallError::Crashed { sent, .. }) = &first else {
+        let (Err(CallError::Crashed { sent, .. }), Some(again)) = (&first, spare) else {
             return first;
         };
         self.gone(generation.number());
-        match spare {
-            Some(again) if harmless || !sent => {
-                let (generation, _inside) = self.enter(deadline, generation.number()).await?;
-                self.within(deadline, send(generation.instance(), again)).await
-            }
-            _ => first,
+        if *sent && !harmless {
+            return first;
         }
+        let (generation, _inside) = self.enter(deadline, generation.number()).await?;
+        self.within(deadline, send(generation.instance(), again)).await
     }
 
     async fn within<T>(

@@ -179,6 +179,10 @@ struct Supervisor {
     /// Closed generations on their way out.
     retiring: JoinSet<()>,
     stopping: Vec<oneshot::Sender<()>>,
+    /// How long those inside are waited for, once the gate is closed for good.
+    drain_until: Option<Instant>,
+    /// Every handle is gone.
+    orphaned: bool,
 }
 
 impl Supervisor {
@@ -226,6 +230,8 @@ impl Supervisor {
             rest_until: None,
             retiring: JoinSet::new(),
             stopping: Vec::new(),
+            drain_until: None,
+            orphaned: false,
         }
     }
 
@@ -236,21 +242,28 @@ impl Supervisor {
                 self.take(event).await;
             }
         }
-        // Nothing that this mount ever started outlives its supervisor.
-        while self.retiring.join_next().await.is_some() {}
+        self.leave_nothing_behind().await;
         for stopped in self.stopping.drain(..) {
             let _ = stopped.send(());
         }
     }
 
+    /// Nothing that this mount ever started outlives its supervisor.
+    async fn leave_nothing_behind(&mut self) {
+        self.ready = None;
+        // An aborted start ends at its next wait; a driver that computes for longer is not waited for.
+        let _ = tokio::time::timeout(self.timeouts.grace, self.launching.shutdown()).await;
+        while self.retiring.join_next().await.is_some() {}
+    }
+
     async fn next(&mut self) -> Input {
         tokio::select! {
-            order = self.orders.recv() => Input::Order(order),
+            order = self.orders.recv(), if !self.orphaned => Input::Order(order),
             Some(outcome) = self.launching.join_next() => Input::Launched(outcome),
             exit = exited(self.current.as_deref()) => Input::Exited(exit),
             () = self.wake.notified() => Input::Wanted,
             () = until(self.rest_until) => Input::Rested,
-            () = drained(self.state, self.current.as_deref(), &self.timeouts) => Input::Drained,
+            () = drained(self.drain_until, self.current.as_deref()) => Input::Drained,
             Some(_) = self.retiring.join_next() => Input::Retired,
         }
     }
@@ -279,8 +292,10 @@ impl Supervisor {
                 self.stopping.push(done);
                 Some(Event::Stop)
             }
-            None if self.state == State::Draining => None,
-            None => Some(Event::Stop),
+            None => {
+                self.orphaned = true;
+                Some(Event::Stop)
+            }
         }
     }
 
@@ -357,6 +372,7 @@ impl Supervisor {
             Effect::CloseGate => {
                 self.abandon();
                 self.close_gate();
+                self.drain_until = Some(Instant::now() + self.timeouts.drain);
             }
             Effect::End => self.end().await,
         }
@@ -397,7 +413,7 @@ impl Supervisor {
     }
 
     fn abandon(&mut self) {
-        self.launching = JoinSet::new();
+        self.launching.abort_all();
         self.answer_reload(Err(LaunchError::Stopping));
     }
 
@@ -479,11 +495,9 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-async fn drained(state: State, current: Option<&Generation>, timeouts: &Timeouts) {
-    match (state, current) {
-        (State::Draining, Some(generation)) => {
-            launch::drained(generation, timeouts.drain).await;
-        }
+async fn drained(until: Option<Instant>, current: Option<&Generation>) {
+    match (until, current) {
+        (Some(until), Some(generation)) => launch::drained(generation, until).await,
         _ => future::pending().await,
     }
 }

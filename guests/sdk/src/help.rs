@@ -1,0 +1,101 @@
+//! Help texts in OpenBao's shape: the text itself, what to see also, and a short OpenAPI document.
+
+use palisade_contract::Operation;
+use serde_json::{Map, Value, json};
+
+use crate::Answer;
+use crate::answer;
+use crate::field::FieldSchema;
+use crate::path::Route;
+
+/// The help of the mount itself: what it is for, and its paths.
+pub(crate) fn of_mount<S>(text: &str, routes: &[Route<S>]) -> Answer {
+    let mut help = format!(
+        "## DESCRIPTION\n\n{text}\n\n## PATHS\n\n\
+         These are the patterns of the paths that this backend answers. Ask for the help of a path\n\
+         that matches one of them to learn what it takes. Policies decide which of them your token\n\
+         may use.\n\n"
+    );
+    for route in routes {
+        let synopsis = &route.path().synopsis;
+        help.push_str(&format!("    {}\n        {synopsis}\n\n", route.pattern()));
+    }
+    let paths = routes
+        .iter()
+        .map(|route| (route.pattern(), document(route)));
+    answer(help, paths.collect())
+}
+
+/// The help of one path: what it is for, and its fields.
+pub(crate) fn of_path<S>(request: &str, route: &Route<S>) -> Answer {
+    let path = route.path();
+    let mut help = format!(
+        "Request:        {request}\nMatching Route: {}\n\n{}\n\n",
+        route.pattern(),
+        path.synopsis
+    );
+    if !path.fields.is_empty() {
+        help.push_str("## PARAMETERS\n");
+        path.fields
+            .iter()
+            .for_each(|field| help.push_str(&parameter(field)));
+        help.push('\n');
+    }
+    help.push_str(&format!("## DESCRIPTION\n\n{}\n", path.description));
+    answer(
+        help,
+        [(route.pattern(), document(route))].into_iter().collect(),
+    )
+}
+
+fn parameter(field: &FieldSchema) -> String {
+    let description = field.description().replace('\n', "\n        ");
+    let kind = field.kind().word();
+    format!("\n    {} ({kind})\n        {description}\n", field.name())
+}
+
+fn answer(help: String, paths: Map<String, Value>) -> Answer {
+    answer::data(&json!({
+        "help": help,
+        "see_also": null,
+        "openapi": {
+            "openapi": "3.0.2",
+            "info": { "title": "Palisade plugin", "version": palisade_contract::CONTRACT_VERSION },
+            "paths": paths,
+        },
+    }))
+}
+
+/// The path in OpenAPI's words: what it is for, its fields, and the HTTP methods it answers.
+fn document<S>(route: &Route<S>) -> Value {
+    let path = route.path();
+    let fields = path.fields.iter().map(|field| {
+        json!({
+            "name": field.name(),
+            "in": "query",
+            "description": field.description(),
+            "required": field.is_required(),
+            "schema": { "type": field.kind().openapi() },
+        })
+    });
+    let mut item = Map::new();
+    item.insert("description".to_owned(), json!(path.synopsis));
+    item.insert("parameters".to_owned(), fields.collect());
+    for method in route.operations().filter_map(method) {
+        let done =
+            json!({ "summary": path.synopsis, "responses": { "200": { "description": "OK" } } });
+        item.insert(method.to_owned(), done);
+    }
+    Value::Object(item)
+}
+
+fn method(operation: Operation) -> Option<&'static str> {
+    match operation {
+        Operation::Read | Operation::List | Operation::Scan => Some("get"),
+        Operation::Create | Operation::Update => Some("post"),
+        Operation::Patch => Some("patch"),
+        Operation::Delete => Some("delete"),
+        Operation::Header => Some("head"),
+        _ => None,
+    }
+}
