@@ -442,7 +442,7 @@ async fn when_the_new_generation_fails_the_old_one_goes_on() {
 }
 
 #[tokio::test]
-async fn no_request_fails_while_reloads_and_crashes_go_on() {
+async fn no_request_fails_while_reloads_go_on() {
     let fixture = Fixture::mounted().await;
     let runtime = fixture.runtime.clone();
     let asking = tokio::spawn(async move {
