@@ -8,6 +8,7 @@ use palisade_contract::SectionFacts;
 use crate::catalog::{ComponentInspector, Verified};
 use crate::driver::Driver;
 use crate::driver::builtin::BuiltinDriver;
+use crate::driver::native::NativeDriver;
 use crate::driver::wasm::{self, WasmDriver};
 use crate::{LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
 
@@ -19,11 +20,12 @@ pub(super) fn driver_of(
 ) -> Result<Option<Arc<dyn Driver>>, LaunchError> {
     Ok(match (kind, workers) {
         (RuntimeKind::Builtin, _) => Some(Arc::new(BuiltinDriver::new(timeouts))),
-        (RuntimeKind::Wasm, Some(workers)) => Some(Arc::new(WasmDriver::new(
-            workers.clone(),
-            timeouts.clone(),
-        )?)),
-        (RuntimeKind::Native, Some(_)) => None,
+        (RuntimeKind::Wasm, Some(workers)) => {
+            Some(Arc::new(WasmDriver::new(workers.clone(), timeouts.clone())?))
+        }
+        (RuntimeKind::Native, Some(workers)) => {
+            Some(Arc::new(NativeDriver::new(workers.clone(), timeouts.clone())))
+        }
         (_, None) => None,
     })
 }
