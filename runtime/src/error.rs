@@ -238,6 +238,9 @@ pub enum RegisterError {
     /// A worker process is missing or failed.
     #[error("{0}")]
     Worker(String),
+    /// The runtime is stopping.
+    #[error("the runtime is stopping")]
+    Stopping,
     /// The catalog could not be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -259,6 +262,7 @@ impl RegisterError {
             Self::Mismatch(_) => ErrorKind::PluginMismatch,
             Self::Conflict => ErrorKind::EntryConflict,
             Self::Worker(_) => ErrorKind::Worker,
+            Self::Stopping => ErrorKind::Stopping,
             Self::Store(error) => store_kind(error),
         }
     }

@@ -6,9 +6,13 @@
 
 mod check;
 mod memory;
+#[cfg(test)]
+mod model;
 mod page;
+mod redb;
 mod sweep;
 
+pub use self::redb::RedbStore;
 pub use memory::MemoryStore;
 pub use sweep::delete_prefix;
 
