@@ -67,7 +67,7 @@ impl PluginDirectory {
     ///
     /// What is wrong with the file, [`RegisterError::Kind`] when it is no plugin, [`RegisterError::Digest`] when it is
     /// another one.
-    pub(super) async fn verify(
+    pub async fn verify(
         &self,
         command: &str,
         expected: Digest,

@@ -8,6 +8,7 @@ use palisade_contract::SectionFacts;
 use crate::catalog::{ComponentInspector, Verified};
 use crate::driver::Driver;
 use crate::driver::builtin::BuiltinDriver;
+use crate::driver::native::NativeDriver;
 use crate::driver::wasm::{self, WasmDriver};
 use crate::{LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
 
@@ -22,7 +23,9 @@ pub(super) fn driver_of(
         (RuntimeKind::Wasm, Some(workers)) => {
             Some(Arc::new(WasmDriver::new(workers.clone(), timeouts.clone())?))
         }
-        (RuntimeKind::Native, Some(_)) => None,
+        (RuntimeKind::Native, Some(workers)) => {
+            Some(Arc::new(NativeDriver::new(workers.clone(), timeouts.clone())))
+        }
         (_, None) => None,
     })
 }
