@@ -89,6 +89,12 @@ impl FakeDriver {
         self.shared.calls.load(Ordering::SeqCst)
     }
 
+    /// The fake that was started first.
+    pub(crate) fn first(&self) -> FakeHandle {
+        let instances = self.shared.instances.lock().unwrap();
+        FakeHandle(instances.first().expect("one was started").clone())
+    }
+
     /// The fake that was started last.
     pub(crate) fn latest(&self) -> FakeHandle {
         let instances = self.shared.instances.lock().unwrap();
@@ -171,7 +177,11 @@ impl Driver for FakeDriver {
             gone: watch::Sender::new(None),
             held: Semaphore::new(0),
         });
-        self.shared.instances.lock().unwrap().push(Arc::clone(&state));
+        self.shared
+            .instances
+            .lock()
+            .unwrap()
+            .push(Arc::clone(&state));
         Ok(Arc::new(FakeInstance {
             state,
             start,
