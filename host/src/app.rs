@@ -126,7 +126,7 @@ async fn build_runtime(
         .workers(workers)
         .store(store)
         .system_facts(facts)
-        .builtin(name, crate::barrier::kv());
+        .builtin(name, palisade_kv::plugin());
     if let Some(directory) = directory {
         builder = builder.plugin_directory(directory);
     }
