@@ -15,6 +15,8 @@ mod reply;
 mod server;
 mod shape;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use server::{Facts, Server};
 
@@ -96,14 +98,3 @@ fn beneath<'a>(path: &'a str, area: &str) -> Option<&'a str> {
     inside.then(|| rest.trim_matches('/'))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_area_ends_where_its_name_does() {
-        assert_eq!(beneath("sys/mounts", "sys/mounts"), Some(""));
-        assert_eq!(beneath("sys/mounts/a/b/", "sys/mounts"), Some("a/b"));
-        assert_eq!(beneath("sys/mountsx", "sys/mounts"), None);
-    }
-}
