@@ -182,7 +182,10 @@ impl Runtime {
         self.inner.changes.close();
         // Starts were given up just now; what is left is storing and stopping.
         let limit = self.inner.workshop.timeouts.drain + self.inner.workshop.timeouts.grace;
-        if tokio::time::timeout(limit, self.inner.changes.emptied()).await.is_err() {
+        if tokio::time::timeout(limit, self.inner.changes.emptied())
+            .await
+            .is_err()
+        {
             tracing::warn!("a change of the mounts is cut off: it outlasted the drain");
         }
         let mounts = self.inner.table.all();
@@ -201,8 +204,9 @@ impl Runtime {
             let _inside = inside;
             change.await
         });
-        done.await
-            .unwrap_or_else(|failure| Err(MountError::Invalid(format!("the change failed: {failure}"))))
+        done.await.unwrap_or_else(|failure| {
+            Err(MountError::Invalid(format!("the change failed: {failure}")))
+        })
     }
 
     fn refuse_when_stopping(&self) -> Result<(), RegisterError> {

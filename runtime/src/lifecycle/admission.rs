@@ -119,7 +119,10 @@ mod tests {
         tokio::pin!(second);
         assert!(futures_util::poll!(second.as_mut()).is_pending());
         let third = entrance.enter(soon()).await.err();
-        assert!(matches!(third, Some(CallError::Overloaded { waiting: 1, .. })));
+        assert!(matches!(
+            third,
+            Some(CallError::Overloaded { waiting: 1, .. })
+        ));
         drop(first);
         assert!(second.await.is_ok());
         assert!(entrance.enter(soon()).await.is_ok());
@@ -130,7 +133,9 @@ mod tests {
         let entrance = entrance(1, 1);
         let _first = entrance.enter(soon()).await.expect("there is a place");
         for _ in 0..3 {
-            let late = entrance.enter(Deadline::after(Duration::from_millis(1))).await;
+            let late = entrance
+                .enter(Deadline::after(Duration::from_millis(1)))
+                .await;
             assert!(matches!(late.err(), Some(CallError::Timeout { .. })));
         }
     }

@@ -79,7 +79,11 @@ pub(super) async fn drained(generation: &Generation, until: Instant) {
     let gate = generation.gate();
     if timeout_at(until.into(), gate.emptied()).await.is_err() {
         let plugin = &generation.prepared().plan.label;
-        tracing::warn!(plugin, inside = gate.inside(), "requests are cut off: they outlasted the drain");
+        tracing::warn!(
+            plugin,
+            inside = gate.inside(),
+            "requests are cut off: they outlasted the drain"
+        );
     }
 }
 

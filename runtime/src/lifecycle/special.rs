@@ -39,7 +39,11 @@ fn clip_all(plugin: &str, paths: &[String]) -> Vec<String> {
         .collect();
     let dropped = paths.len() - kept.len();
     if dropped > 0 {
-        tracing::warn!(plugin, dropped, "special paths of the plugin are not acceptable");
+        tracing::warn!(
+            plugin,
+            dropped,
+            "special paths of the plugin are not acceptable"
+        );
     }
     kept
 }

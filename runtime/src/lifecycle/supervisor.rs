@@ -10,10 +10,10 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
+use super::Generation;
 use super::launch::{self, Prepared, Source};
 use super::restart::Tally;
 use super::state::{Effect, Event, State, step};
-use super::Generation;
 use crate::driver::{Exit, Instance};
 use crate::{LaunchError, Timeouts};
 
@@ -89,9 +89,16 @@ impl Supervised {
         let (orders, received) = mpsc::channel(ORDERS_MAX);
         let wake = Arc::new(Notify::new());
         // Every step of stopping has its own limit; this is their sum, with room.
-        let stop_limit =
-            2 * (timeouts.drain + timeouts.startup_call + 2 * timeouts.grace) + Duration::from_secs(15);
-        let supervisor = Supervisor::new(label, source, timeouts, Arc::clone(&wake), received, running);
+        let stop_limit = 2 * (timeouts.drain + timeouts.startup_call + 2 * timeouts.grace)
+            + Duration::from_secs(15);
+        let supervisor = Supervisor::new(
+            label,
+            source,
+            timeouts,
+            Arc::clone(&wake),
+            received,
+            running,
+        );
         let view = supervisor.view.subscribe();
         tokio::spawn(supervisor.run());
         Self {
@@ -131,7 +138,10 @@ impl Supervised {
                 let _ = stopped.await;
             }
         };
-        if tokio::time::timeout(self.stop_limit, stopping).await.is_err() {
+        if tokio::time::timeout(self.stop_limit, stopping)
+            .await
+            .is_err()
+        {
             tracing::error!(plugin = self.label, "it did not stop in time");
         }
     }
@@ -195,8 +205,8 @@ impl Supervisor {
         running: Option<(Prepared, Arc<dyn Instance>)>,
     ) -> Self {
         let prepared = running.as_ref().map(|(prepared, _)| prepared.clone());
-        let current = running
-            .map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance)));
+        let current =
+            running.map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance)));
         let state = match current {
             Some(_) => State::Running,
             None => State::Down,
@@ -421,7 +431,12 @@ impl Supervisor {
         let Some((prepared, instance)) = self.ready.take() else {
             return;
         };
-        tracing::info!(plugin = self.label, start = self.starts, version = prepared.running_version, "it runs");
+        tracing::info!(
+            plugin = self.label,
+            start = self.starts,
+            version = prepared.running_version,
+            "it runs"
+        );
         self.wanted = None;
         self.prepared = Some(prepared.clone());
         self.current = Some(Arc::new(Generation::new(self.starts, prepared, instance)));
@@ -442,7 +457,10 @@ impl Supervisor {
     }
 
     fn rest_after_exit(&mut self) {
-        let ran = self.current.as_ref().map(|current| current.started().elapsed());
+        let ran = self
+            .current
+            .as_ref()
+            .map(|current| current.started().elapsed());
         self.tally = self.tally.after_exit(ran.unwrap_or_default());
         self.rest();
     }

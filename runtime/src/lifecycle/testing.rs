@@ -171,7 +171,11 @@ impl Driver for FakeDriver {
             gone: watch::Sender::new(None),
             held: Semaphore::new(0),
         });
-        self.shared.instances.lock().unwrap().push(Arc::clone(&state));
+        self.shared
+            .instances
+            .lock()
+            .unwrap()
+            .push(Arc::clone(&state));
         Ok(Arc::new(FakeInstance {
             state,
             start,

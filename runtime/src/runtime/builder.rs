@@ -127,7 +127,8 @@ impl RuntimeBuilder {
     }
 
     fn lacking(&self, needs_no_workers: bool) -> MountError {
-        let workers = "its workers (`main` must begin with `enter_worker()`; hand over what it yields)";
+        let workers =
+            "its workers (`main` must begin with `enter_worker()`; hand over what it yields)";
         let store = "its store (where everything is kept)";
         let missing: Vec<_> = [
             (!needs_no_workers && self.workers.is_none()).then_some(workers),

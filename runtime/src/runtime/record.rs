@@ -316,10 +316,7 @@ mod tests {
         };
         let mut misplaced = serde_json::to_value(Stored::of(&record())).unwrap();
         misplaced["uuid"] = "../../x".into();
-        let odd = vec![
-            put("a", b"{}"),
-            put("b", misplaced.to_string().as_bytes()),
-        ];
+        let odd = vec![put("a", b"{}"), put("b", misplaced.to_string().as_bytes())];
         store.commit(Commit::of(odd)).await.unwrap();
         assert_eq!(load(&store).await.unwrap().len(), 1);
     }

@@ -46,7 +46,10 @@ fn address(
     if inner.is_stopping() {
         return Err(CallError::Stopping);
     }
-    let (mount, prefix_length) = inner.table.route(&request.path).ok_or_else(|| no_mount(request))?;
+    let (mount, prefix_length) = inner
+        .table
+        .route(&request.path)
+        .ok_or_else(|| no_mount(request))?;
     let admission = mount.admission();
     let limits = admission.limits();
     check_body(request, limits.message_bytes)?;

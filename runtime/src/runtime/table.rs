@@ -57,8 +57,14 @@ impl Table {
         let routes = self.shared.routes.load();
         let bytes = path.as_bytes();
         let looked_at = &bytes[..bytes.len().min(PREFIX_BYTES_MAX)];
-        let whole = || routes.get(&format!("{path}/")).map(|mount| (mount, path.len()));
-        let slashes = (0..looked_at.len()).rev().filter(|at| looked_at[*at] == b'/');
+        let whole = || {
+            routes
+                .get(&format!("{path}/"))
+                .map(|mount| (mount, path.len()))
+        };
+        let slashes = (0..looked_at.len())
+            .rev()
+            .filter(|at| looked_at[*at] == b'/');
         let inside = slashes
             .filter_map(|slash| routes.get(&path[..=slash]).map(|mount| (mount, slash + 1)))
             .next();
