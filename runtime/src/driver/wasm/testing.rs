@@ -233,7 +233,9 @@ impl Running {
 
     /// Whether anything of the guest's `$write` is visible.
     pub(super) async fn is_written(&self) -> bool {
-        let scope = self.services.direct_scope(Deadline::after(Duration::from_secs(20)));
+        let scope = self
+            .services
+            .direct_scope(Deadline::after(Duration::from_secs(20)));
         let found = Storage::get(&scope, "written").await.unwrap();
         found.is_some()
     }
