@@ -2,5 +2,6 @@
 //!
 //! Figures of different runs do not compare: machines are noisy. Ratios inside one run do.
 
+pub mod call;
 pub mod floor;
 pub mod sampler;

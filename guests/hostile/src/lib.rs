@@ -1,9 +1,27 @@
-//! A plugin that misbehaves on purpose, to prove that nobody else is harmed.
+//! A plugin that misbehaves on purpose, path by path, to prove that nobody else is harmed by it.
+//!
+//! It is written once and misbehaves the same way as a process and as a component, so that a test compares the two.
+//! Besides that it has plain paths (`echo`, `store`, `tx`) that show what a plugin sees of its host.
+//!
+//! Mount options make it misbehave before the first request; see [`options`].
 
+mod cache;
+mod die;
 mod echo;
+mod facts;
+mod fail;
+mod options;
+mod output;
 mod store;
+mod transaction;
+mod write_then;
+
+use std::sync::atomic::AtomicU64;
 
 use palisade_plugin::{Backend, Host, PluginError, Router, SetupConfig};
+
+use crate::cache::Cache;
+use crate::options::Options;
 
 palisade_plugin::plugin! {
     type: secret,
@@ -12,12 +30,37 @@ palisade_plugin::plugin! {
 }
 
 /// What a mount remembers in memory.
-struct Hostile;
+struct Hostile {
+    options: Options,
+    cache: Cache,
+    count: AtomicU64,
+}
 
-async fn setup(_: SetupConfig, _: &dyn Host) -> Result<Box<dyn Backend>, PluginError> {
-    Router::new(Hostile)
+async fn setup(config: SetupConfig, host: &dyn Host) -> Result<Box<dyn Backend>, PluginError> {
+    let options = Options::of(&config);
+    options.misbehave_in_setup(host).await?;
+    let hostile = Hostile {
+        options,
+        cache: Cache::default(),
+        count: AtomicU64::new(0),
+    };
+    Router::new(hostile)
         .help("Misbehaves on purpose, path by path.")
+        .initialize(options::initialize)
+        .invalidate(|hostile: &Hostile, key| hostile.cache.forget(key))
         .path(echo::path())
         .path(store::path())
+        .path(store::raw_path())
+        .path(transaction::path())
+        .path(transaction::race_path())
+        .path(write_then::path())
+        .path(fail::path())
+        .path(cache::path())
+        .paths(die::paths())
+        .paths(facts::paths())
+        .paths(output::paths())
         .build()
 }
+
+#[cfg(test)]
+mod tests;

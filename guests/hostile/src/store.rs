@@ -1,12 +1,12 @@
 //! Storage as it is: one key read, written, deleted, or listed page by page.
 
-use palisade_plugin::{Answer, Call, Field, Path, StorageEntry, data, keys, pattern};
+use palisade_plugin::{Answer, Call, Failure, Field, Path, StorageEntry, data, keys, pattern};
 use serde_json::json;
 
 use crate::Hostile;
 
-const KEY: Field<String> = Field::string("key", "The storage key.");
-const VALUE: Field<String> = Field::string("value", "What to store.");
+pub(crate) const KEY: Field<String> = Field::string("key", "The storage key.");
+pub(crate) const VALUE: Field<String> = Field::string("value", "What to store.");
 const AFTER: Field<String> = Field::string("after", "List what sorts after this name.");
 const LIMIT: Field<i64> = Field::int("limit", "List at most this many names.").default("-1");
 
@@ -16,6 +16,7 @@ pub(crate) fn path() -> Path<Hostile> {
         .field(&VALUE)
         .field(&AFTER)
         .field(&LIMIT)
+        .exists(exists)
         .read(read)
         .write(write)
         .delete(delete)
@@ -26,11 +27,32 @@ pub(crate) fn path() -> Path<Hostile> {
         )
 }
 
+/// Takes the key from the body or query, where no router and no host has cleaned it.
+pub(crate) fn raw_path() -> Path<Hostile> {
+    Path::new("key(?:/.*)?")
+        .field(&KEY)
+        .read(read)
+        .write(read)
+        .help(
+            "Any storage key.",
+            "Reads the storage key that the field `key` names, whatever it is.",
+        )
+}
+
+async fn exists(_: &Hostile, call: Call<'_>) -> Result<bool, Failure> {
+    Ok(call.storage().get(&call.value(&KEY)?).await?.is_some())
+}
+
 async fn read(_: &Hostile, call: Call<'_>) -> Answer {
     match call.storage().get(&call.value(&KEY)?).await? {
-        Some(entry) => data(&json!({ "value": String::from_utf8_lossy(&entry.value) })),
+        Some(entry) => data(&json!({ "value": text(&entry) })),
         None => Ok(None),
     }
+}
+
+/// The value as text; bytes that are none are replaced.
+pub(crate) fn text(entry: &StorageEntry) -> String {
+    String::from_utf8_lossy(&entry.value).into_owned()
 }
 
 async fn write(_: &Hostile, call: Call<'_>) -> Answer {

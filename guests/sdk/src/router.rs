@@ -65,6 +65,13 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Adds several paths.
+    #[must_use]
+    pub fn paths(mut self, paths: impl IntoIterator<Item = Path<S>>) -> Self {
+        self.paths.extend(paths);
+        self
+    }
+
     /// Does this before the first request of a generation of the mount; storage can be written. The hook is an
     /// `async fn(&S, &dyn Host) -> Result<(), Failure>`.
     #[must_use]

@@ -1,0 +1,226 @@
+//! A request through the whole runtime, each way to run a plugin beside its floor.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use comfy_table::{Table, presets};
+use palisade_contract::{Json, Operation, PluginType, Request};
+use palisade_runtime::catalog::{Manifest, PluginDirectory};
+use palisade_runtime::store::MemoryStore;
+use palisade_runtime::{Isolation, NewMount, Runtime, Workers};
+use sha2::{Digest as _, Sha256};
+
+use crate::floor::component::RawComponent;
+use crate::floor::wire::BareWire;
+use crate::sampler::{Effort, Samples, turn};
+
+/// What the guest answers from memory, without storage: the call itself is what is measured.
+const PATH: &str = "echo";
+
+/// What was measured, each way beside its floor.
+pub struct Comparison {
+    component_floor: Samples,
+    wire_floor: Samples,
+    builtin: Samples,
+    native: Samples,
+    per_mount: Samples,
+    per_call: Samples,
+}
+
+/// Measures every way in interleaved rounds.
+///
+/// # Errors
+///
+/// When the guests are not built, or a call fails.
+pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Comparison> {
+    let runtime = runtime(workers).await?;
+    let mut component = RawComponent::open(&component_file())?;
+    let mut wire = BareWire::open().await?;
+    let mut measured = Comparison::nothing();
+    for _ in 0..effort.rounds {
+        turn(&mut measured.component_floor, effort, async || {
+            component.read(PATH).map(drop)
+        })
+        .await?;
+        turn(&mut measured.wire_floor, effort, async || {
+            wire.read(PATH).await.map(drop)
+        })
+        .await?;
+        for (mount, samples) in measured.ways() {
+            turn(samples, effort, async || read(&runtime, mount).await).await?;
+        }
+    }
+    runtime.shutdown().await;
+    Ok(measured)
+}
+
+impl Comparison {
+    fn nothing() -> Self {
+        Self {
+            component_floor: Samples::default(),
+            wire_floor: Samples::default(),
+            builtin: Samples::default(),
+            native: Samples::default(),
+            per_mount: Samples::default(),
+            per_call: Samples::default(),
+        }
+    }
+
+    /// Each way by the mount that runs it.
+    fn ways(&mut self) -> [(&'static str, &mut Samples); 4] {
+        [
+            ("builtin", &mut self.builtin),
+            ("native", &mut self.native),
+            ("per-mount", &mut self.per_mount),
+            ("per-call", &mut self.per_call),
+        ]
+    }
+
+    /// How many times the floor's median a way takes.
+    fn rows(&self) -> [(&'static str, &Samples, Option<&Samples>); 6] {
+        [
+            (
+                "raw typed component call (floor)",
+                &self.component_floor,
+                None,
+            ),
+            (
+                "wasm, a store per mount",
+                &self.per_mount,
+                Some(&self.component_floor),
+            ),
+            (
+                "wasm, a store per call",
+                &self.per_call,
+                Some(&self.component_floor),
+            ),
+            (
+                "bare tonic call, same mTLS socket (floor)",
+                &self.wire_floor,
+                None,
+            ),
+            ("native process", &self.native, Some(&self.wire_floor)),
+            ("builtin", &self.builtin, None),
+        ]
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        table.set_header([
+            "a read answered from memory",
+            "p50",
+            "p99",
+            "p50 to its floor",
+        ]);
+        for (label, samples, floor) in self.rows() {
+            let ratio = floor.map_or(String::new(), |floor| ratio(samples, floor));
+            table.add_row([
+                label.to_owned(),
+                micros(samples.p50()),
+                micros(samples.p99()),
+                ratio,
+            ]);
+        }
+        write!(f, "{table}")
+    }
+}
+
+fn ratio(samples: &Samples, floor: &Samples) -> String {
+    format!(
+        "{:.2}",
+        samples.p50().as_secs_f64() / floor.p50().as_secs_f64()
+    )
+}
+
+fn micros(time: Duration) -> String {
+    format!("{:.1} µs", time.as_secs_f64() * 1e6)
+}
+
+/// A runtime with the same guest mounted in every way.
+async fn runtime(workers: Workers) -> anyhow::Result<Runtime> {
+    let directory = target_directory();
+    let runtime = Runtime::builder()
+        .workers(workers)
+        .store(Arc::new(MemoryStore::new()))
+        .plugin_directory(PluginDirectory::open(&directory)?)
+        .builtin("hostile".parse()?, palisade_hostile::plugin())
+        .build()
+        .await?;
+    enable(&runtime, "builtin", "hostile").await?;
+    for (name, file, isolation) in [
+        ("native", native_file(), None),
+        ("per-mount", component_file(), Some(Isolation::Mount)),
+        ("per-call", component_file(), Some(Isolation::Call)),
+    ] {
+        register(&runtime, name, &directory, file, isolation).await?;
+        enable(&runtime, name, name).await?;
+    }
+    Ok(runtime)
+}
+
+async fn register(
+    runtime: &Runtime,
+    name: &str,
+    directory: &std::path::Path,
+    file: PathBuf,
+    isolation: Option<Isolation>,
+) -> anyhow::Result<()> {
+    let bytes = std::fs::read(&file)
+        .with_context(|| format!("{} is not built: run `cargo xtask guests`", file.display()))?;
+    let command = file
+        .strip_prefix(directory)?
+        .to_str()
+        .context("its path is text")?;
+    let manifest = Manifest {
+        plugin_type: PluginType::Secret,
+        name: name.to_owned(),
+        version: String::new(),
+        command: command.to_owned(),
+        args: Vec::new(),
+        env: Vec::new(),
+        sha256: hex::encode(Sha256::digest(bytes)),
+        runtime: None,
+        isolation,
+    };
+    runtime.register(manifest).await?;
+    Ok(())
+}
+
+async fn enable(runtime: &Runtime, path: &str, plugin: &str) -> anyhow::Result<()> {
+    let mount = NewMount {
+        plugin: plugin.to_owned(),
+        ..NewMount::default()
+    };
+    runtime.enable(path.parse()?, mount).await?;
+    Ok(())
+}
+
+async fn read(runtime: &Runtime, mount: &str) -> anyhow::Result<()> {
+    let request = Request::new(Operation::Read, format!("{mount}/{PATH}"), Json::null());
+    let answer = runtime.handle(request, None).await?;
+    ensure!(answer.is_some(), "{mount} had nothing to say");
+    Ok(())
+}
+
+fn native_file() -> PathBuf {
+    target_directory().join("debug/hostile")
+}
+
+fn component_file() -> PathBuf {
+    target_directory().join("wasm32-wasip2/component/palisade_hostile.wasm")
+}
+
+/// This program lies two folders below it.
+fn target_directory() -> PathBuf {
+    let here = std::env::current_exe().expect("a running program has a path");
+    here.ancestors()
+        .nth(2)
+        .expect("it lies two folders below")
+        .to_owned()
+}
