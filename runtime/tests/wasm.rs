@@ -1,0 +1,277 @@
+//! Components from their registration to their requests, read and compiled by real worker processes.
+//!
+//! `main` is this file's own, because [`enter_worker`] has to come first in it.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use palisade_runtime::catalog::{Manifest, PluginDirectory};
+use palisade_runtime::contract::{Json, Operation, PluginType, Request, Response};
+use palisade_runtime::store::MemoryStore;
+use palisade_runtime::{
+    CallError, ErrorKind, Isolation, MountError, NewMount, RegisterError, Runtime, Workers,
+    enter_worker,
+};
+use sha2::{Digest, Sha256};
+
+#[expect(dead_code, reason = "the crate's own tests use the rest of it")]
+#[path = "../src/driver/wasm/testing/guest.rs"]
+mod guest;
+
+use guest::{Guest, SECTION};
+
+fn main() -> ExitCode {
+    let workers = enter_worker();
+    libtest_mimic::run(&Arguments::from_args(), trials(&workers)).exit_code()
+}
+
+fn trials(workers: &Workers) -> Vec<Trial> {
+    macro_rules! trials {
+        ($($test:ident),* $(,)?) => {
+            vec![$(trial(workers, stringify!($test), |place| Box::pin($test(place)))),*]
+        };
+    }
+    trials![
+        a_component_is_registered_enabled_and_asked,
+        a_trap_is_told_and_the_next_request_is_served,
+        a_component_that_imports_too_much_is_refused_by_name,
+        what_is_no_component_of_the_contract_is_refused,
+        a_file_that_overflows_a_parsers_stack_harms_only_its_worker,
+        two_mounts_of_one_component_share_nothing,
+        a_stopped_runtime_leaves_no_store,
+    ]
+}
+
+type Running = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+fn trial(workers: &Workers, name: &str, test: fn(Place) -> Running) -> Trial {
+    let workers = workers.clone();
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(async { test(Place::open(workers).await).await });
+        Ok::<(), Failed>(())
+    })
+}
+
+/// A runtime with a plugin directory of its own.
+struct Place {
+    runtime: Runtime,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    async fn open(workers: Workers) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = Runtime::builder()
+            .workers(workers)
+            .store(Arc::new(MemoryStore::new()))
+            .plugin_directory(PluginDirectory::open(folder.path()).unwrap())
+            .build()
+            .await
+            .unwrap();
+        Self { runtime, folder }
+    }
+
+    async fn register(&self, name: &str, bytes: &[u8]) -> Result<(), RegisterError> {
+        std::fs::write(Path::new(self.folder.path()).join(name), bytes).unwrap();
+        let manifest = Manifest {
+            plugin_type: PluginType::Secret,
+            name: name.to_owned(),
+            version: String::new(),
+            command: name.to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            sha256: hex::encode(Sha256::digest(bytes)),
+            runtime: None,
+            isolation: Some(Isolation::Mount),
+        };
+        self.runtime.register(manifest).await.map(drop)
+    }
+
+    async fn enable(&self, path: &str, plugin: &str) -> Result<(), MountError> {
+        let mount = NewMount {
+            plugin: plugin.to_owned(),
+            ..NewMount::default()
+        };
+        self.runtime
+            .enable(path.parse().unwrap(), mount)
+            .await
+            .map(drop)
+    }
+
+    async fn ask(&self, path: &str) -> Result<Option<Response>, CallError> {
+        let request = Request::new(Operation::Update, path, Json::from_text("{}"));
+        self.runtime
+            .handle(request, Some(Duration::from_secs(30)))
+            .await
+    }
+
+    async fn ask_text(&self, path: &str) -> String {
+        match self.ask(path).await {
+            Err(CallError::Plugin(error)) => error.message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn refusal(&self, bytes: &[u8]) -> RegisterError {
+        match self.register("refused", bytes).await {
+            Ok(()) => panic!("it was registered"),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Counts its requests in memory, and traps at every third.
+const COUNT: &str = "
+    (global.set $count (i32.add (global.get $count) (i32.const 1)))
+    (if (i32.eq (global.get $count) (i32.const 3)) (then unreachable))
+    (call $digit (global.get $count))";
+
+fn counting() -> Vec<u8> {
+    let guest = Guest {
+        handle: COUNT,
+        ..Guest::default()
+    };
+    guest.component()
+}
+
+async fn a_component_is_registered_enabled_and_asked(place: Place) {
+    place
+        .register("plain", &Guest::default().component())
+        .await
+        .unwrap();
+    place.enable("p", "plain").await.unwrap();
+    assert_eq!(place.ask("p/x").await.unwrap(), None);
+    place.runtime.shutdown().await;
+}
+
+async fn a_trap_is_told_and_the_next_request_is_served(place: Place) {
+    place.register("counting", &counting()).await.unwrap();
+    place.enable("c", "counting").await.unwrap();
+    for expected in ["1", "2"] {
+        assert_eq!(place.ask_text("c/x").await, expected);
+    }
+    assert_eq!(place.ask("c/x").await.unwrap_err().kind(), ErrorKind::Trap);
+    assert_eq!(place.ask_text("c/x").await, "1");
+    place.runtime.shutdown().await;
+}
+
+async fn a_component_that_imports_too_much_is_refused_by_name(place: Place) {
+    let wat = format!(
+        r#"(component
+            (core module {SECTION})
+            (import "wasi:filesystem/preopens@0.2.6" (instance $i))
+            (import "wasi:sockets/tcp@0.2.6" (instance))
+            (import "wasi:io/poll@0.2.6" (instance))
+            (export "palisade:plugin/backend@0.1.0" (instance $i)))"#
+    );
+    match place.refusal(&wat::parse_str(wat).unwrap()).await {
+        RegisterError::Import { imports } => assert_eq!(
+            imports,
+            ["wasi:filesystem/preopens@0.2.6", "wasi:sockets/tcp@0.2.6"]
+        ),
+        other => panic!("{other}"),
+    }
+    assert!(place.runtime.entries().await.unwrap().is_empty());
+}
+
+async fn what_is_no_component_of_the_contract_is_refused(place: Place) {
+    let without_backend = format!("(component (core module {SECTION}))");
+    let cases = [
+        (wat::parse_str("(module)").unwrap(), ErrorKind::ArtifactKind),
+        (
+            wat::parse_str("(component)").unwrap(),
+            ErrorKind::ComponentInvalid,
+        ),
+        (
+            wat::parse_str(without_backend).unwrap(),
+            ErrorKind::ComponentInvalid,
+        ),
+        (
+            Guest::default().component()[..200].to_vec(),
+            ErrorKind::ComponentInvalid,
+        ),
+    ];
+    for (bytes, kind) in cases {
+        let refusal = place.refusal(&bytes).await;
+        assert_eq!(refusal.kind(), kind, "{refusal}");
+    }
+}
+
+async fn a_file_that_overflows_a_parsers_stack_harms_only_its_worker(place: Place) {
+    place.register("deep", &deep()).await.unwrap();
+    let begun = Instant::now();
+    let error = place.enable("d", "deep").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CompileFailed, "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    place
+        .register("plain", &Guest::default().component())
+        .await
+        .unwrap();
+    place.enable("p", "plain").await.unwrap();
+    assert_eq!(place.ask("p/x").await.unwrap(), None);
+}
+
+/// A component with 30,000 component types inside one another.
+fn deep() -> Vec<u8> {
+    const DEPTH: usize = 30_000;
+    let wat = format!(
+        r#"(component
+            (core module {SECTION})
+            (import "palisade:plugin/types@0.1.0" (instance $i))
+            (export "palisade:plugin/backend@0.1.0" (instance $i)))"#
+    );
+    let mut bytes = wat::parse_str(wat).unwrap();
+    // One type; each is a component with one declaration, which is a type; the innermost is an empty component.
+    let mut types = vec![1];
+    types.extend([0x41, 1, 1].repeat(DEPTH));
+    types.extend([0x41, 0]);
+    bytes.push(7);
+    bytes.extend(leb128(types.len()));
+    bytes.extend(types);
+    bytes
+}
+
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap();
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+async fn two_mounts_of_one_component_share_nothing(place: Place) {
+    place.register("counting", &counting()).await.unwrap();
+    place.enable("a", "counting").await.unwrap();
+    place.enable("b", "counting").await.unwrap();
+    assert_eq!(place.ask_text("a/x").await, "1");
+    assert_eq!(place.ask_text("a/x").await, "2");
+    assert_eq!(place.ask_text("b/x").await, "1");
+    place.runtime.shutdown().await;
+}
+
+async fn a_stopped_runtime_leaves_no_store(place: Place) {
+    place.register("counting", &counting()).await.unwrap();
+    place.enable("a", "counting").await.unwrap();
+    assert_eq!(place.ask_text("a/x").await, "1");
+    let held: Vec<_> = place
+        .runtime
+        .mounts()
+        .iter()
+        .map(|mount| mount.memory_bytes)
+        .collect();
+    assert!(held[0] > Some(0), "{held:?}");
+    place.runtime.shutdown().await;
+    assert!(place.ask("a/x").await.is_err());
+}
