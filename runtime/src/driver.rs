@@ -1,5 +1,9 @@
 //! The one seam between the ways to run a plugin: above it nobody knows which.
 
+pub mod builtin;
+pub mod native;
+pub mod wasm;
+
 use std::sync::Arc;
 use std::time::Duration;
 

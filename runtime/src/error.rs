@@ -238,6 +238,9 @@ pub enum RegisterError {
     /// A worker process is missing or failed.
     #[error("{0}")]
     Worker(String),
+    /// The runtime is stopping.
+    #[error("the runtime is stopping")]
+    Stopping,
     /// The catalog could not be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -259,6 +262,7 @@ impl RegisterError {
             Self::Mismatch(_) => ErrorKind::PluginMismatch,
             Self::Conflict => ErrorKind::EntryConflict,
             Self::Worker(_) => ErrorKind::Worker,
+            Self::Stopping => ErrorKind::Stopping,
             Self::Store(error) => store_kind(error),
         }
     }
@@ -408,6 +412,18 @@ pub enum CallError {
         /// What it may have.
         limit: u64,
     },
+    /// The plugin asked for more table elements than its limit.
+    #[error(
+        "{plugin} asked for {asked} table elements and may have {limit}; its limit `table_elements` can be raised"
+    )]
+    OutOfTable {
+        /// The entry.
+        plugin: String,
+        /// How many it would have come to, over all its tables.
+        asked: u64,
+        /// How many it may have.
+        limit: u64,
+    },
     /// The deadline passed.
     #[error("{plugin} did not answer within {limit:?}; its limit `request_timeout` can be raised")]
     Timeout {
@@ -490,7 +506,7 @@ impl CallError {
             Self::Plugin(_) => ErrorKind::Plugin,
             Self::Trap { .. } => ErrorKind::Trap,
             Self::OutOfFuel { .. } => ErrorKind::OutOfFuel,
-            Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
+            Self::OutOfMemory { .. } | Self::OutOfTable { .. } => ErrorKind::OutOfMemory,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Crashed { .. } => ErrorKind::Crashed,

@@ -27,11 +27,10 @@ mod state;
 mod supervisor;
 #[cfg(test)]
 pub(crate) mod testing;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::Gate;
 pub(crate) use generation::Generation;
-pub(crate) use launch::{Prepared, Source, initialize, launch, retire};
+pub(crate) use launch::{Prepared, Source, initialize, launch};
+pub(crate) use special::clip as clip_special_paths;
 pub(crate) use supervisor::Supervised;

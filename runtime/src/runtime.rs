@@ -1,109 +1,137 @@
 //! The whole surface an embedder sees: register, enable, handle, reload, disable, shut down.
 
+mod builder;
+mod disable;
+mod drivers;
+mod enable;
+mod mount;
+mod record;
+mod reload;
+mod request;
+mod table;
+#[cfg(test)]
+mod tests;
+mod workshop;
+
+pub use builder::RuntimeBuilder;
+
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_contract::{Existence, Plugin, PluginType, Request, Response, SpecialPaths};
+use palisade_contract::{Existence, PluginType, Request, Response, SpecialPaths};
+use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Entry, EntryKey, EntrySummary, Manifest, PluginDirectory};
-use crate::store::Store;
+use self::table::Table;
+use self::workshop::Workshop;
+use crate::catalog::{BUILTIN_VERSION, Entry, EntryKey, EntrySummary, Manifest};
+use crate::lifecycle::Gate;
 use crate::{
-    CallError, Digest, MountError, MountPath, PluginName, PluginVersion, RegisterError,
-    RuntimeKind, Timeouts, Workers,
+    CallError, Digest, LaunchError, MountError, MountPath, PluginName, PluginVersion,
+    RegisterError, RuntimeKind,
 };
 
 /// A runtime: a catalog, its mounts and whatever runs. Cheap to clone; all clones are the same runtime.
+///
+/// When the last clone is dropped, everything is stopped in the background; [`shutdown`](Self::shutdown) waits for it.
 #[derive(Clone)]
-pub struct Runtime {}
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
 
-/// Collects what a runtime needs.
-pub struct RuntimeBuilder {}
+struct Inner {
+    workshop: Arc<Workshop>,
+    table: Table,
+    stopping: CancellationToken,
+    /// Counts enabling, disabling and reloading, which a shutdown waits for.
+    changes: Gate,
+}
 
-impl RuntimeBuilder {
-    /// What [`enter_worker`](crate::enter_worker) yielded. Required.
-    pub fn workers(self, _workers: Workers) -> Self {
-        todo!()
+impl Inner {
+    fn new(workshop: Arc<Workshop>, table: Table) -> Self {
+        Self {
+            workshop,
+            table,
+            stopping: CancellationToken::new(),
+            changes: Gate::default(),
+        }
     }
-    /// Where everything is kept; the server hands its barrier. Required.
-    pub fn store(self, _store: Arc<dyn Store>) -> Self {
-        todo!()
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
     }
-    /// Where artifacts are; without one nothing can be registered.
-    pub fn plugin_directory(self, _directory: PluginDirectory) -> Self {
-        todo!()
-    }
-    /// Links a plugin into the runtime under a name.
-    pub fn builtin(self, _name: PluginName, _plugin: Arc<dyn Plugin>) -> Self {
-        todo!()
-    }
-    /// How long the steps of a plugin's life may take.
-    pub fn timeouts(self, _timeouts: Timeouts) -> Self {
-        todo!()
-    }
-    /// Opens the runtime, with the mounts that the store knows. Mounts start lazily: no plugin runs yet.
-    ///
-    /// # Errors
-    ///
-    /// Which required part is missing, or why the store or the workers failed.
-    pub async fn build(self) -> Result<Runtime, MountError> {
-        todo!()
+
+    /// Does a step of starting, unless the runtime stops meanwhile: then the step is given up.
+    async fn unless_stopping<T>(
+        &self,
+        step: impl Future<Output = Result<T, LaunchError>>,
+    ) -> Result<T, LaunchError> {
+        tokio::select! {
+            outcome = step => outcome,
+            () = self.stopping.cancelled() => Err(LaunchError::Stopping),
+        }
     }
 }
 
 impl Runtime {
     /// Starts collecting.
     pub fn builder() -> RuntimeBuilder {
-        todo!()
+        RuntimeBuilder::default()
     }
 
-    /// Registers an artifact, or replaces an unversioned entry of that name. Runs nothing; stores nothing on failure.
-    pub async fn register(&self, _manifest: Manifest) -> Result<Entry, RegisterError> {
-        todo!()
+    /// Registers an artifact, or replaces an entry of that name and version. Runs nothing; stores nothing on failure.
+    pub async fn register(&self, manifest: Manifest) -> Result<Entry, RegisterError> {
+        self.refuse_when_stopping()?;
+        self.inner.workshop.catalog.register(manifest).await
     }
 
     /// Removes an entry. Running mounts go on until they are reloaded. Removing what is not there is no error.
-    pub async fn deregister(&self, _key: &EntryKey) -> Result<(), RegisterError> {
-        todo!()
+    pub async fn deregister(&self, key: &EntryKey) -> Result<(), RegisterError> {
+        self.refuse_when_stopping()?;
+        self.inner.workshop.catalog.deregister(key).await
     }
 
     /// Every entry and builtin, sorted by type, name and version.
     pub async fn entries(&self) -> Result<Vec<EntrySummary>, RegisterError> {
-        todo!()
+        self.inner.workshop.catalog.entries().await
     }
 
     /// One registered entry.
-    pub async fn entry(&self, _key: &EntryKey) -> Result<Option<Entry>, RegisterError> {
-        todo!()
+    pub async fn entry(&self, key: &EntryKey) -> Result<Option<Entry>, RegisterError> {
+        self.inner.workshop.catalog.entry(key).await
     }
 
     /// Whether a builtin of that type and name exists, and its version string.
-    pub fn builtin_version(&self, _plugin_type: PluginType, _name: &PluginName) -> Option<String> {
-        todo!()
+    pub fn builtin_version(&self, plugin_type: PluginType, name: &PluginName) -> Option<String> {
+        let builtin = self.inner.workshop.catalog.builtin(plugin_type, name);
+        builtin.map(|_| BUILTIN_VERSION.to_owned())
     }
 
-    /// Enables an entry at a path: starts it, sets it up, stores the mount, initializes it.
-    pub async fn enable(
-        &self,
-        _path: MountPath,
-        _mount: NewMount,
-    ) -> Result<MountInfo, MountError> {
-        todo!()
+    /// Enables an entry at a path: starts it, sets it up, stores the mount, initializes it. What fails leaves nothing
+    /// behind.
+    pub async fn enable(&self, path: MountPath, mount: NewMount) -> Result<MountInfo, MountError> {
+        self.change(move |inner| async move { enable::enable(&inner, path, mount).await })
+            .await
     }
 
     /// Disables a mount: closes its gate, drains, stops it, deletes its storage. A path without mount is no error.
-    pub async fn disable(&self, _path: &MountPath) -> Result<(), MountError> {
-        todo!()
+    pub async fn disable(&self, path: &MountPath) -> Result<(), MountError> {
+        let path = path.clone();
+        self.change(move |inner| async move { disable::disable(&inner, &path).await })
+            .await
     }
 
     /// Every mount, sorted by path.
     pub fn mounts(&self) -> Vec<MountInfo> {
-        todo!()
+        let mounts = self.inner.table.all();
+        mounts.iter().map(|mount| mount.info()).collect()
     }
 
     /// The mount whose path is the longest prefix of `path`, and the rest of the path.
-    pub fn route(&self, _path: &str) -> Option<(MountInfo, String)> {
-        todo!()
+    pub fn route(&self, path: &str) -> Option<(MountInfo, String)> {
+        let (mount, prefix_length) = self.inner.table.route(path)?;
+        Some((mount.info(), path[prefix_length..].to_owned()))
     }
 
     /// Answers a request. Its `path` is the full one; the mount's prefix is taken off, and the mount's fields are set.
@@ -111,34 +139,81 @@ impl Runtime {
     /// `timeout` is the longest the caller waits; the mount's own limit may be shorter.
     pub async fn handle(
         &self,
-        _request: Request,
-        _timeout: Option<Duration>,
+        request: Request,
+        timeout: Option<Duration>,
     ) -> Result<Option<Response>, CallError> {
-        todo!()
+        request::handle(&self.inner, request, timeout).await
     }
 
     /// Whether the thing at the request's path exists.
     pub async fn exists(
         &self,
-        _request: Request,
-        _timeout: Option<Duration>,
+        request: Request,
+        timeout: Option<Duration>,
     ) -> Result<Existence, CallError> {
-        todo!()
+        request::exists(&self.inner, request, timeout).await
     }
 
     /// Replaces the running instance of a mount by a new generation of what the catalog says now, without a gap.
-    pub async fn reload_mount(&self, _path: &MountPath) -> Result<(), MountError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// When the new generation does not start; the old one goes on serving.
+    pub async fn reload_mount(&self, path: &MountPath) -> Result<(), MountError> {
+        let path = path.clone();
+        self.change(move |inner| async move { reload::reload_mount(&inner, &path).await })
+            .await
     }
 
     /// Reloads every mount of that plugin; gives their paths.
-    pub async fn reload_plugin(&self, _name: &PluginName) -> Result<Vec<MountPath>, MountError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// The first failure; the other mounts are reloaded all the same.
+    pub async fn reload_plugin(&self, name: &PluginName) -> Result<Vec<MountPath>, MountError> {
+        let name = name.clone();
+        self.change(move |inner| async move { reload::reload_plugin(&inner, &name).await })
+            .await
     }
 
     /// Closes every gate, drains, stops every plugin and reaps it. The runtime refuses everything afterwards.
     pub async fn shutdown(&self) {
-        todo!()
+        self.inner.stopping.cancel();
+        self.inner.changes.close();
+        // Starts were given up just now; what is left is storing and stopping.
+        let limit = self.inner.workshop.timeouts.drain + self.inner.workshop.timeouts.grace;
+        if tokio::time::timeout(limit, self.inner.changes.emptied())
+            .await
+            .is_err()
+        {
+            tracing::warn!("a change of the mounts is cut off: it outlasted the drain");
+        }
+        let mounts = self.inner.table.all();
+        futures_util::future::join_all(mounts.iter().map(|mount| mount.stop())).await;
+    }
+
+    /// Makes a change in a task of its own: it is finished or undone even if its caller goes away.
+    async fn change<T, F>(&self, make: impl FnOnce(Arc<Inner>) -> F) -> Result<T, MountError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, MountError>> + Send + 'static,
+    {
+        let inside = self.inner.changes.enter().ok_or(LaunchError::Stopping)?;
+        let change = make(Arc::clone(&self.inner));
+        let done = tokio::spawn(async move {
+            let _inside = inside;
+            change.await
+        });
+        done.await.unwrap_or_else(|failure| {
+            Err(MountError::Invalid(format!("the change failed: {failure}")))
+        })
+    }
+
+    fn refuse_when_stopping(&self) -> Result<(), RegisterError> {
+        match self.inner.is_stopping() {
+            true => Err(RegisterError::Stopping),
+            false => Ok(()),
+        }
     }
 }
 

@@ -6,9 +6,13 @@
 
 mod check;
 mod memory;
+#[cfg(test)]
+mod model;
 mod page;
+mod redb;
 mod sweep;
 
+pub use self::redb::RedbStore;
 pub use memory::MemoryStore;
 pub use sweep::delete_prefix;
 
@@ -23,7 +27,7 @@ pub trait Store: Send + Sync {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
     /// Applies all writes, in order, or none: fails with [`StoreError::Conflict`] when a check does not hold. When
-    /// it returns `Ok`, the writes survive a crash.
+    /// it returns `Ok`, the writes survive a crash. Dropping the future does not take the commit back: it may be made.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 }
 

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What the suites share: the guests in both builds, the modes to run them in, and a whole runtime around them.
+//!
+//! A [`Harness`] is a complete, small embedder of the runtime on temporary directories.
+
+mod expect;
+mod guest;
+mod harness;
+mod mode;
+
+pub use expect::{Outcome, expect_kind, expect_plugin_error};
+pub use guest::Guest;
+pub use harness::{Harness, Setup, workers_for_all_tests};
+pub use mode::Mode;

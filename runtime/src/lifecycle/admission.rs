@@ -89,6 +89,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use std::time::Duration;
 
     fn entrance(concurrency: u32, queue: u32) -> Admission {
@@ -117,9 +118,12 @@ mod tests {
         let first = entrance.enter(soon()).await.expect("there is a place");
         let second = entrance.enter(soon());
         tokio::pin!(second);
-        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        assert!(second.as_mut().now_or_never().is_none());
         let third = entrance.enter(soon()).await.err();
-        assert!(matches!(third, Some(CallError::Overloaded { waiting: 1, .. })));
+        assert!(matches!(
+            third,
+            Some(CallError::Overloaded { waiting: 1, .. })
+        ));
         drop(first);
         assert!(second.await.is_ok());
         assert!(entrance.enter(soon()).await.is_ok());
@@ -130,7 +134,9 @@ mod tests {
         let entrance = entrance(1, 1);
         let _first = entrance.enter(soon()).await.expect("there is a place");
         for _ in 0..3 {
-            let late = entrance.enter(Deadline::after(Duration::from_millis(1))).await;
+            let late = entrance
+                .enter(Deadline::after(Duration::from_millis(1)))
+                .await;
             assert!(matches!(late.err(), Some(CallError::Timeout { .. })));
         }
     }

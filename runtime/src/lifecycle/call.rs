@@ -57,20 +57,22 @@ impl Supervised {
         send: impl for<'a> Fn(&'a dyn Instance, Request) -> BoxFuture<'a, Result<T, CallError>>,
     ) -> Result<T, CallError> {
         let (generation, inside) = self.enter(deadline, 0).await?;
+        // Only a process dies for reasons that are not the request's own, and takes others' requests with it.
         let spare = generation.is_process().then(|| request.clone());
-        let first = self.within(deadline, send(generation.instance(), request)).await;
+        let first = self
+            .within(deadline, send(generation.instance(), request))
+            .await;
         drop(inside);
-        let Err(CallError::Crashed { sent, .. }) = &first else {
+        let (Err(CallError::Crashed { sent, .. }), Some(again)) = (&first, spare) else {
             return first;
         };
         self.gone(generation.number());
-        match spare {
-            Some(again) if harmless || !sent => {
-                let (generation, _inside) = self.enter(deadline, generation.number()).await?;
-                self.within(deadline, send(generation.instance(), again)).await
-            }
-            _ => first,
+        if *sent && !harmless {
+            return first;
         }
+        let (generation, _inside) = self.enter(deadline, generation.number()).await?;
+        self.within(deadline, send(generation.instance(), again))
+            .await
     }
 
     async fn within<T>(
@@ -107,7 +109,13 @@ impl Supervised {
         let mut view = self.view.clone();
         let failed_starts = view.borrow().failed_starts;
         loop {
-            match decide(&view.borrow_and_update(), dead, failed_starts, deadline, &self.label) {
+            match decide(
+                &view.borrow_and_update(),
+                dead,
+                failed_starts,
+                deadline,
+                &self.label,
+            ) {
                 Decision::Use(generation) => return Ok(generation),
                 Decision::Refuse(error) => return Err(error),
                 Decision::WakeAndWait => self.wake.notify_one(),
@@ -145,13 +153,7 @@ fn newer(view: &View, dead: u64) -> Option<Arc<Generation>> {
 }
 
 /// What a request does that sees `view`, and saw `failed_starts` failed starts when it came.
-fn decide(
-    view: &View,
-    dead: u64,
-    failed_starts: u64,
-    deadline: Deadline,
-    label: &str,
-) -> Decision {
+fn decide(view: &View, dead: u64, failed_starts: u64, deadline: Deadline, label: &str) -> Decision {
     if let Some(generation) = newer(view, dead) {
         return Decision::Use(generation);
     }

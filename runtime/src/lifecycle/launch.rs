@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::time::timeout_at;
 
 use super::Generation;
 use crate::driver::{Driver, Instance, LaunchPlan};
@@ -69,16 +70,20 @@ pub(crate) async fn initialize(
 
 /// Ends a generation whose gate is closed: waits for those inside, then stops it.
 pub(crate) async fn retire(generation: Arc<Generation>, timeouts: Timeouts) {
-    drained(&generation, timeouts.drain).await;
+    drained(&generation, Instant::now() + timeouts.drain).await;
     end(&generation, &timeouts).await;
 }
 
-/// Resolves when the last request has left, or after `limit`.
-pub(super) async fn drained(generation: &Generation, limit: Duration) {
+/// Resolves when the last request has left, or at `until`.
+pub(super) async fn drained(generation: &Generation, until: Instant) {
     let gate = generation.gate();
-    if tokio::time::timeout(limit, gate.emptied()).await.is_err() {
+    if timeout_at(until.into(), gate.emptied()).await.is_err() {
         let plugin = &generation.prepared().plan.label;
-        tracing::warn!(plugin, inside = gate.inside(), "requests are cut off: they outlasted the drain");
+        tracing::warn!(
+            plugin,
+            inside = gate.inside(),
+            "requests are cut off: they outlasted the drain"
+        );
     }
 }
 

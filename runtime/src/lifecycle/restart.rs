@@ -45,7 +45,9 @@ impl Tally {
         match self.in_a_row {
             0 | 1 => Duration::ZERO,
             // Capped before the shift can overflow.
-            more => WAIT_FIRST.saturating_mul(1 << (more - 2).min(16)).min(WAIT_MAX),
+            more => WAIT_FIRST
+                .saturating_mul(1 << (more - 2).min(16))
+                .min(WAIT_MAX),
         }
     }
 }
@@ -61,7 +63,10 @@ mod tests {
     #[test]
     fn the_first_restart_is_at_once() {
         assert_eq!(after(1).wait(), Duration::ZERO);
-        assert_eq!(Tally::default().after_exit(Duration::ZERO).wait(), Duration::ZERO);
+        assert_eq!(
+            Tally::default().after_exit(Duration::ZERO).wait(),
+            Duration::ZERO
+        );
     }
 
     #[test]
@@ -71,7 +76,10 @@ mod tests {
         assert_eq!(waits[1], WAIT_FIRST);
         assert_eq!(waits[2], 2 * WAIT_FIRST);
         assert_eq!(waits.last(), Some(&WAIT_MAX));
-        assert_eq!(Tally { in_a_row: u32::MAX }.after_failed_start().wait(), WAIT_MAX);
+        assert_eq!(
+            Tally { in_a_row: u32::MAX }.after_failed_start().wait(),
+            WAIT_MAX
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ const PATH_BYTES_MAX: usize = 512;
 
 /// What is left of `said`: relative paths of printable characters, of a bounded length and number. What is dropped is
 /// logged: dropping a path takes a privilege away and never gives one, but its author should know.
-pub(super) fn clip(plugin: &str, said: &SpecialPaths) -> SpecialPaths {
+pub(crate) fn clip(plugin: &str, said: &SpecialPaths) -> SpecialPaths {
     let keep = |paths: &[String]| clip_all(plugin, paths);
     SpecialPaths {
         root: clip_root(plugin, &said.root),
@@ -39,7 +39,11 @@ fn clip_all(plugin: &str, paths: &[String]) -> Vec<String> {
         .collect();
     let dropped = paths.len() - kept.len();
     if dropped > 0 {
-        tracing::warn!(plugin, dropped, "special paths of the plugin are not acceptable");
+        tracing::warn!(
+            plugin,
+            dropped,
+            "special paths of the plugin are not acceptable"
+        );
     }
     kept
 }

@@ -117,7 +117,9 @@ mod tests {
     ];
 
     fn pairs() -> impl Iterator<Item = (State, Event)> {
-        STATES.into_iter().flat_map(|state| EVENTS.map(|event| (state, event)))
+        STATES
+            .into_iter()
+            .flat_map(|state| EVENTS.map(|event| (state, event)))
     }
 
     fn serves(state: State) -> bool {
@@ -130,7 +132,11 @@ mod tests {
 
     #[test]
     fn nothing_leaves_stopped() {
-        assert!(EVENTS.iter().all(|event| step(S::Stopped, *event).is_none()));
+        assert!(
+            EVENTS
+                .iter()
+                .all(|event| step(S::Stopped, *event).is_none())
+        );
     }
 
     #[test]

@@ -10,10 +10,10 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
+use super::Generation;
 use super::launch::{self, Prepared, Source};
 use super::restart::Tally;
 use super::state::{Effect, Event, State, step};
-use super::Generation;
 use crate::driver::{Exit, Instance};
 use crate::{LaunchError, Timeouts};
 
@@ -89,9 +89,16 @@ impl Supervised {
         let (orders, received) = mpsc::channel(ORDERS_MAX);
         let wake = Arc::new(Notify::new());
         // Every step of stopping has its own limit; this is their sum, with room.
-        let stop_limit =
-            2 * (timeouts.drain + timeouts.startup_call + 2 * timeouts.grace) + Duration::from_secs(15);
-        let supervisor = Supervisor::new(label, source, timeouts, Arc::clone(&wake), received, running);
+        let stop_limit = 2 * (timeouts.drain + timeouts.startup_call + 2 * timeouts.grace)
+            + Duration::from_secs(15);
+        let supervisor = Supervisor::new(
+            label,
+            source,
+            timeouts,
+            Arc::clone(&wake),
+            received,
+            running,
+        );
         let view = supervisor.view.subscribe();
         tokio::spawn(supervisor.run());
         Self {
@@ -131,7 +138,10 @@ impl Supervised {
                 let _ = stopped.await;
             }
         };
-        if tokio::time::timeout(self.stop_limit, stopping).await.is_err() {
+        if tokio::time::timeout(self.stop_limit, stopping)
+            .await
+            .is_err()
+        {
             tracing::error!(plugin = self.label, "it did not stop in time");
         }
     }
@@ -179,6 +189,10 @@ struct Supervisor {
     /// Closed generations on their way out.
     retiring: JoinSet<()>,
     stopping: Vec<oneshot::Sender<()>>,
+    /// How long those inside are waited for, once the gate is closed for good.
+    drain_until: Option<Instant>,
+    /// Every handle is gone.
+    orphaned: bool,
 }
 
 impl Supervisor {
@@ -191,8 +205,8 @@ impl Supervisor {
         running: Option<(Prepared, Arc<dyn Instance>)>,
     ) -> Self {
         let prepared = running.as_ref().map(|(prepared, _)| prepared.clone());
-        let current = running
-            .map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance)));
+        let current =
+            running.map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance)));
         let state = match current {
             Some(_) => State::Running,
             None => State::Down,
@@ -226,6 +240,8 @@ impl Supervisor {
             rest_until: None,
             retiring: JoinSet::new(),
             stopping: Vec::new(),
+            drain_until: None,
+            orphaned: false,
         }
     }
 
@@ -236,21 +252,28 @@ impl Supervisor {
                 self.take(event).await;
             }
         }
-        // Nothing that this mount ever started outlives its supervisor.
-        while self.retiring.join_next().await.is_some() {}
+        self.leave_nothing_behind().await;
         for stopped in self.stopping.drain(..) {
             let _ = stopped.send(());
         }
     }
 
+    /// Nothing that this mount ever started outlives its supervisor.
+    async fn leave_nothing_behind(&mut self) {
+        self.ready = None;
+        // An aborted start ends at its next wait; a driver that computes for longer is not waited for.
+        let _ = tokio::time::timeout(self.timeouts.grace, self.launching.shutdown()).await;
+        while self.retiring.join_next().await.is_some() {}
+    }
+
     async fn next(&mut self) -> Input {
         tokio::select! {
-            order = self.orders.recv() => Input::Order(order),
+            order = self.orders.recv(), if !self.orphaned => Input::Order(order),
             Some(outcome) = self.launching.join_next() => Input::Launched(outcome),
             exit = exited(self.current.as_deref()) => Input::Exited(exit),
             () = self.wake.notified() => Input::Wanted,
             () = until(self.rest_until) => Input::Rested,
-            () = drained(self.state, self.current.as_deref(), &self.timeouts) => Input::Drained,
+            () = drained(self.drain_until, self.current.as_deref()) => Input::Drained,
             Some(_) = self.retiring.join_next() => Input::Retired,
         }
     }
@@ -279,8 +302,10 @@ impl Supervisor {
                 self.stopping.push(done);
                 Some(Event::Stop)
             }
-            None if self.state == State::Draining => None,
-            None => Some(Event::Stop),
+            None => {
+                self.orphaned = true;
+                Some(Event::Stop)
+            }
         }
     }
 
@@ -357,6 +382,7 @@ impl Supervisor {
             Effect::CloseGate => {
                 self.abandon();
                 self.close_gate();
+                self.drain_until = Some(Instant::now() + self.timeouts.drain);
             }
             Effect::End => self.end().await,
         }
@@ -397,7 +423,7 @@ impl Supervisor {
     }
 
     fn abandon(&mut self) {
-        self.launching = JoinSet::new();
+        self.launching.abort_all();
         self.answer_reload(Err(LaunchError::Stopping));
     }
 
@@ -405,7 +431,12 @@ impl Supervisor {
         let Some((prepared, instance)) = self.ready.take() else {
             return;
         };
-        tracing::info!(plugin = self.label, start = self.starts, version = prepared.running_version, "it runs");
+        tracing::info!(
+            plugin = self.label,
+            start = self.starts,
+            version = prepared.running_version,
+            "it runs"
+        );
         self.wanted = None;
         self.prepared = Some(prepared.clone());
         self.current = Some(Arc::new(Generation::new(self.starts, prepared, instance)));
@@ -426,7 +457,10 @@ impl Supervisor {
     }
 
     fn rest_after_exit(&mut self) {
-        let ran = self.current.as_ref().map(|current| current.started().elapsed());
+        let ran = self
+            .current
+            .as_ref()
+            .map(|current| current.started().elapsed());
         self.tally = self.tally.after_exit(ran.unwrap_or_default());
         self.rest();
     }
@@ -479,11 +513,9 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-async fn drained(state: State, current: Option<&Generation>, timeouts: &Timeouts) {
-    match (state, current) {
-        (State::Draining, Some(generation)) => {
-            launch::drained(generation, timeouts.drain).await;
-        }
+async fn drained(until: Option<Instant>, current: Option<&Generation>) {
+    match (until, current) {
+        (Some(until), Some(generation)) => launch::drained(generation, until).await,
         _ => future::pending().await,
     }
 }

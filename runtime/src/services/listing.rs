@@ -8,8 +8,9 @@ use palisade_contract::HostError;
 use super::view::View;
 use crate::store::{Check, Snapshot, child_name};
 
-/// Names read from the store at once. A listing without limit is read in pages of this size.
-const NAMES_PER_READ: usize = 1024;
+/// Names read from the store at once. A listing without limit is read in pages of this size; tests come to its seams
+/// with a few keys.
+const NAMES_PER_READ: usize = if cfg!(test) { 3 } else { 1024 };
 
 /// Which keys, relative to the mount, the changes put (`true`) or delete (`false`).
 pub(super) type Marks = BTreeMap<String, bool>;
@@ -173,4 +174,93 @@ fn pop_up_to(names: &mut BTreeSet<String>, last: Option<&str>) -> Option<String>
         return None;
     }
     names.pop_first()
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_contract::{Storage, TransactionMode};
+    use proptest::prelude::*;
+
+    use super::super::testing::{deadline, put, services};
+    use super::*;
+
+    type Keys = BTreeSet<String>;
+
+    /// What the contract says a listing is, in the plainest way.
+    fn plain_list(keys: &Keys, prefix: &str, after: &str, limit: i32) -> Vec<String> {
+        let names = keys.iter().filter_map(|key| key.strip_prefix(prefix));
+        let names: BTreeSet<_> = names.map(child_name).filter(|name| *name > after).collect();
+        let limit = usize::try_from(limit).unwrap_or(0);
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        names.into_iter().take(limit).map(str::to_owned).collect()
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        prop::collection::vec("[a-c]", 1..4).prop_map(|segments| segments.join("/"))
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<(String, bool)>> {
+        prop::collection::vec((key(), prop::bool::weighted(0.4)), 0..12)
+    }
+
+    async fn apply(storage: &dyn Storage, keys: &mut Keys, changes: &[(String, bool)]) {
+        for (key, present) in changes {
+            if *present {
+                put(storage, key, "v").await.unwrap();
+                keys.insert(key.clone());
+            } else {
+                storage.delete(key).await.unwrap();
+                keys.remove(key);
+            }
+        }
+    }
+
+    async fn compare(storage: &dyn Storage, keys: &Keys) {
+        for prefix in ["", "a/", "b/", "a/b/", "c/a/"] {
+            for after in ["", "a", "a/", "b", "b/", "b/c", "c"] {
+                for limit in [-1, 1, 2, 3, 4] {
+                    let names = storage.list_page(prefix, after, limit).await.unwrap();
+                    let expected = plain_list(keys, prefix, after, limit);
+                    assert_eq!(
+                        names, expected,
+                        "{prefix:?} after {after:?}, {limit}: {keys:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn a_listing_is_that_of_the_state_with_the_changes_applied(
+            stored in prop::collection::btree_set(key(), 0..20),
+            of_request in changes(),
+            of_transaction in changes(),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                let services = services();
+                let direct = services.direct_scope(deadline());
+                let mut keys = Keys::new();
+                let stored: Vec<_> = stored.into_iter().map(|key| (key, true)).collect();
+                apply(&direct, &mut keys, &stored).await;
+                compare(&direct, &keys).await;
+
+                let request = services.buffered_scope(deadline());
+                apply(&request, &mut keys, &of_request).await;
+                compare(&request, &keys).await;
+
+                let transaction = request.begin(TransactionMode::ReadWrite).await.unwrap();
+                apply(&*transaction, &mut keys, &of_transaction).await;
+                compare(&*transaction, &keys).await;
+
+                transaction.commit().await.unwrap();
+                compare(&request, &keys).await;
+                request.commit(super::super::StoreId::NONE).await.unwrap();
+                compare(&direct, &keys).await;
+            });
+        }
+    }
 }

@@ -142,6 +142,9 @@ impl History {
     }
 
     fn apply(&mut self, writes: Vec<Write>) {
+        if writes.is_empty() {
+            return;
+        }
         self.revision += 1;
         for write in writes {
             let (key, value) = match write {

@@ -7,6 +7,7 @@ use std::panic::catch_unwind;
 
 use super::role::JobRole;
 use super::{canary, memory_file};
+use crate::driver::wasm;
 
 /// A job: bytes in, bytes or a text for people out.
 type Work = fn(&[u8]) -> Result<Vec<u8>, String>;
@@ -14,7 +15,8 @@ type Work = fn(&[u8]) -> Result<Vec<u8>, String>;
 /// Which function does which job.
 fn work(role: JobRole) -> Work {
     match role {
-        JobRole::Inspect | JobRole::Compile => no_work,
+        JobRole::Inspect => wasm::inspect,
+        JobRole::Compile => wasm::compile,
         JobRole::Canary => canary::run,
     }
 }
@@ -92,10 +94,6 @@ fn write(verdict: &Verdict) -> io::Result<()> {
     let stdout = io::stdout();
     memory_file::write_at(stdout.as_fd(), bytes, 1)?;
     memory_file::write_all(stdout.as_fd(), &[tag])
-}
-
-fn no_work(_input: &[u8]) -> Result<Vec<u8>, String> {
-    Err("this build has no such job".to_owned())
 }
 
 #[cfg(test)]

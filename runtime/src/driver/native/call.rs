@@ -1,0 +1,200 @@
+//! What became of a call into a process: one table from gRPC to [`CallError`].
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::time::{timeout, timeout_at};
+use tonic::{Code, Response, Status};
+
+use super::channel::ConnectionGone;
+use crate::CallError;
+use crate::services::Deadline;
+use crate::worker::{Process, ProcessExit};
+
+/// How long a call waits for the exit that explains its failure, or for an answer that was under way at the exit.
+const REASON_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How much of a peer's text stands in an error, in characters.
+const TEXT_CHARS_MAX: usize = 256;
+
+/// Whose call it is.
+pub(super) struct Caller<'a> {
+    pub(super) label: &'a str,
+    pub(super) process: &'a Process,
+    /// The most that an answer may have, in bytes.
+    pub(super) response_bytes_max: u64,
+}
+
+impl Caller<'_> {
+    /// Runs one call to its end: answered, failed, late, or left behind by a process that died.
+    pub(super) async fn run<T>(
+        &self,
+        deadline: Deadline,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, CallError> {
+        if let Some(exit) = self.process.exit() {
+            return Err(self.crashed(exit.to_string(), false));
+        }
+        if deadline.left().is_zero() {
+            return Err(self.late(deadline));
+        }
+        let outcome = timeout_at(deadline.at().into(), self.outcome(call)).await;
+        match outcome {
+            Err(_) => Err(self.late(deadline)),
+            Ok(Outcome::Answer(answer)) => Ok(answer.into_inner()),
+            Ok(Outcome::Exit(exit)) => Err(self.crashed(exit.to_string(), true)),
+            Ok(Outcome::Failure(status)) => Err(self.explain(&status, deadline).await),
+        }
+    }
+
+    /// The answer, or the exit of the process with no answer soon after.
+    async fn outcome<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Outcome<T> {
+        let mut call = std::pin::pin!(call);
+        let exit = tokio::select! {
+            biased;
+            answer = &mut call => return Outcome::of(answer),
+            exit = self.process.exited() => exit,
+        };
+        match timeout(REASON_TIMEOUT, call).await {
+            Ok(Ok(answer)) => Outcome::Answer(answer),
+            _ => Outcome::Exit(exit),
+        }
+    }
+
+    async fn explain(&self, status: &Status, deadline: Deadline) -> CallError {
+        match status.code() {
+            Code::DeadlineExceeded => self.late(deadline),
+            Code::Cancelled if deadline.left().is_zero() => self.late(deadline),
+            Code::OutOfRange if is_local(status) => self.too_large(status),
+            _ if is_transport(status) => self.lost(status).await,
+            Code::Unavailable => match self.process.exit() {
+                Some(exit) => self.crashed(exit.to_string(), true),
+                None => self.broke_protocol(shown(status)),
+            },
+            _ => self.broke_protocol(shown(status)),
+        }
+    }
+
+    /// A process without its connection is of no use, whatever it still does.
+    async fn lost(&self, status: &Status) -> CallError {
+        let sent = !was_never_sent(status);
+        let own_end = self.process.exited_within(REASON_TIMEOUT).await;
+        if !sent {
+            self.process.kill();
+        }
+        let reason = own_end.map_or_else(
+            || format!("the connection broke: {}", shown(status)),
+            |exit| exit.to_string(),
+        );
+        self.crashed(reason, sent)
+    }
+
+    fn late(&self, deadline: Deadline) -> CallError {
+        CallError::Timeout {
+            plugin: self.label.to_owned(),
+            limit: deadline.limit(),
+        }
+    }
+
+    fn crashed(&self, reason: String, sent: bool) -> CallError {
+        CallError::Crashed {
+            plugin: self.label.to_owned(),
+            reason,
+            sent,
+        }
+    }
+
+    pub(super) fn broke_protocol(&self, fault: impl std::fmt::Display) -> CallError {
+        CallError::Protocol {
+            plugin: self.label.to_owned(),
+            fault: fault.to_string(),
+        }
+    }
+
+    fn too_large(&self, status: &Status) -> CallError {
+        let limit = self.response_bytes_max;
+        let bytes = first_number(status.message()).unwrap_or(limit.saturating_add(1));
+        CallError::TooLarge {
+            what: "response",
+            bytes,
+            limit,
+        }
+    }
+}
+
+enum Outcome<T> {
+    Answer(Response<T>),
+    Failure(Status),
+    Exit(ProcessExit),
+}
+
+impl<T> Outcome<T> {
+    fn of(answer: Result<Response<T>, Status>) -> Self {
+        match answer {
+            Ok(answer) => Self::Answer(answer),
+            Err(status) => Self::Failure(status),
+        }
+    }
+}
+
+/// A status for people: its code, and the peer's text clipped and escaped.
+pub(super) fn shown(status: &Status) -> String {
+    let text: String = status.message().chars().take(TEXT_CHARS_MAX).collect();
+    format!("{:?}: {}", status.code(), text.escape_debug())
+}
+
+/// Whether the failure comes from the connection, and not from the plugin's own words.
+fn is_transport(status: &Status) -> bool {
+    status.source().is_some()
+}
+
+/// Whether the failure was made on this side while decoding. A plugin's own words would come with a source or trailers,
+/// and none of them decides anything but the kind of an error.
+fn is_local(status: &Status) -> bool {
+    status
+        .message()
+        .contains("decoded message length too large")
+}
+
+/// Whether the connection was gone before the request could leave.
+fn was_never_sent(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<ConnectionGone>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn first_number(text: &str) -> Option<u64> {
+    let start = text.find(|letter: char| letter.is_ascii_digit())?;
+    let digits = text[start..]
+        .split(|letter: char| !letter.is_ascii_digit())
+        .next()?;
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_shown_clipped_and_escaped() {
+        let status = Status::internal(format!("\x1b[31m{}", "x".repeat(10_000)));
+        let text = shown(&status);
+        assert!(text.starts_with("Internal: \\u{1b}[31m"), "{text}");
+        assert!(text.len() < 300);
+    }
+
+    #[test]
+    fn only_a_lost_connection_counts_as_never_sent() {
+        let lost = Status::from_error(Box::new(ConnectionGone));
+        assert!(was_never_sent(&lost));
+        assert!(!was_never_sent(&Status::unavailable("ConnectionGone")));
+    }
+}

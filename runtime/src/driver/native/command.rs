@@ -1,0 +1,113 @@
+//! The command line, environment and limits of a plugin's process.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+
+use palisade_protocol::cert::Identity;
+use palisade_protocol::env::{LaunchEnv, OF_ONE_LAUNCH};
+use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
+
+use super::run_dir::RunDir;
+use crate::catalog::Verified;
+use crate::driver::LaunchPlan;
+use crate::worker::{Limit, ProcessSpec};
+
+/// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
+const DESCRIPTORS: u64 = 1024;
+
+/// Everything that the process is given: its entry's arguments and environment, and what the protocol needs.
+pub(super) fn of<'a>(
+    plan: &LaunchPlan,
+    verified: &'a Verified,
+    directory: &RunDir,
+    identity: &Identity,
+    server_version: &str,
+) -> Result<ProcessSpec<'a>, CommandError> {
+    let mut env = of_the_entry(&plan.env)?;
+    env.extend(of_the_protocol(directory, identity, server_version)?);
+    Ok(ProcessSpec {
+        executable: verified.sealed().as_fd(),
+        argv: argv(plan),
+        env: env.into_iter().collect(),
+        directory: Some(directory.text().to_owned()),
+        limits: vec![(Limit::Core, 0), (Limit::Descriptors, DESCRIPTORS)],
+    })
+}
+
+fn argv(plan: &LaunchPlan) -> Vec<String> {
+    let name = plan.label.replace(char::is_whitespace, "-");
+    [name]
+        .into_iter()
+        .chain(plan.args.iter().cloned())
+        .collect()
+}
+
+/// What the operator set, without the names that belong to the protocol: they would mislead the plugin.
+fn of_the_entry(env: &[String]) -> Result<BTreeMap<String, String>, CommandError> {
+    let pairs = env.iter().map(|line| {
+        let pair = line.split_once('=').filter(|(name, _)| !name.is_empty());
+        pair.ok_or_else(|| CommandError::Variable(clipped(line)))
+    });
+    let mut variables = BTreeMap::new();
+    for pair in pairs {
+        let (name, value) = pair?;
+        if !OF_ONE_LAUNCH.contains(&name) {
+            variables.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(variables)
+}
+
+fn of_the_protocol(
+    directory: &RunDir,
+    identity: &Identity,
+    server_version: &str,
+) -> Result<Vec<(String, String)>, CommandError> {
+    let launch = LaunchEnv {
+        server_version,
+        protocol_versions: &[BACKEND_PROTOCOL_VERSION],
+        certificate: identity.certificate(),
+        socket_dir: Some(directory.path()),
+        metadata_mode: false,
+    };
+    let text = |(name, value): (String, std::ffi::OsString)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(CommandError::Variable(name)),
+    };
+    launch.variables().into_iter().map(text).collect()
+}
+
+/// The name only: the value may be secret.
+fn clipped(line: &str) -> String {
+    let name = line.split('=').next().unwrap_or_default();
+    name.chars().take(64).flat_map(char::escape_debug).collect()
+}
+
+/// What is wrong with an entry's command.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    /// A variable without name or value.
+    #[error("the environment variable {0:?} of its entry is not of the form NAME=value")]
+    Variable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_cannot_set_what_belongs_to_the_protocol() {
+        let lines = ["A=1=2", "PLUGIN_CLIENT_CERT=x", "B="].map(str::to_owned);
+        let variables = of_the_entry(&lines).expect("all are pairs");
+        let expected =
+            [("A", "1=2"), ("B", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(variables, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_variable_without_a_value_is_refused_by_name() {
+        for line in ["NAME", "=value"] {
+            assert!(of_the_entry(&[line.to_owned()]).is_err());
+        }
+    }
+}

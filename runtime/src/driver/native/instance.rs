@@ -1,0 +1,318 @@
+//! One mount of a plugin's process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use palisade_contract::{
+    CONTRACT_VERSION, Description, Existence, PluginError, PluginType, Request, Response,
+    SetupConfig,
+};
+use palisade_protocol::convert::{existence_from_reply, plugin_error, response_from_reply};
+use palisade_protocol::logical::plugin_version_client::PluginVersionClient;
+use palisade_protocol::multiplexing::MultiplexingSupportRequest;
+use palisade_protocol::multiplexing::plugin_multiplexing_client::PluginMultiplexingClient;
+use palisade_protocol::pb::backend_client::BackendClient;
+use palisade_protocol::{MULTIPLEX_ID, logical, pb};
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::broker::Brokered;
+use super::call::Caller;
+use super::process::NativeProcess;
+use super::services::{InstanceServices, Phase};
+use super::startup::Startup;
+use crate::driver::{Exit, Instance, LaunchPlan};
+use crate::services::Deadline;
+use crate::{CallError, LaunchError, Limits};
+
+/// What a message may have on top of its body, in bytes: headers, warnings, lease data.
+const ENVELOPE_BYTES: u64 = 1 << 20;
+
+/// The length of an instance's name, as OpenBao's hosts choose it.
+const MULTIPLEX_ID_CHARS: usize = 10;
+
+/// How long `stop` waits for the process when it has no grace at all.
+const SHUTDOWN_MINIMUM: Duration = Duration::from_millis(50);
+
+/// One mount of a process. For now each has a process of its own.
+pub(super) struct NativeInstance {
+    label: String,
+    limits: Limits,
+    description: Description,
+    client: Client,
+    services: InstanceServices,
+    _brokered: Brokered,
+    process: Arc<NativeProcess>,
+}
+
+impl NativeInstance {
+    /// Introduces the mount to the process: its services, its configuration, and what it is.
+    pub(super) async fn set_up(
+        process: Arc<NativeProcess>,
+        plan: LaunchPlan,
+        startup: &Startup<'_>,
+    ) -> Result<Self, LaunchError> {
+        let LaunchPlan {
+            label,
+            plugin_type,
+            limits,
+            config,
+            services,
+            ..
+        } = plan;
+        ask_multiplexing(&process, startup).await?;
+        let client = Client::new(process.channel(), &limits);
+        let services = InstanceServices::new(services, limits.request_timeout);
+        let brokered = process.broker().serve(services.routes()).await;
+        let brokered = brokered.map_err(|fault| startup.failed(fault))?;
+        client
+            .set_up(startup, &label, config, brokered.id())
+            .await?;
+        let description = client.describe(startup, &label, plugin_type).await?;
+        services.enter(Phase::Running);
+        Ok(Self {
+            label,
+            limits,
+            description,
+            client,
+            services,
+            _brokered: brokered,
+            process,
+        })
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        Caller {
+            label: &self.label,
+            process: self.process.process(),
+            response_bytes_max: self.limits.message_bytes,
+        }
+    }
+
+    fn check_size(&self, what: &'static str, body: &str) -> Result<(), CallError> {
+        let (bytes, limit) = (body.len() as u64, self.limits.message_bytes);
+        if bytes > limit {
+            Err(CallError::TooLarge { what, bytes, limit })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl Instance for NativeInstance {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
+        let request = self.client.request(pb::InitializeArgs {}, deadline);
+        let mut backend = self.client.backend.clone();
+        let call = async move {
+            match backend.initialize(request).await {
+                // A plugin without it has nothing to initialize.
+                Err(status) if status.code() == Code::Unimplemented => {
+                    Ok(tonic::Response::new(pb::InitializeReply::default()))
+                }
+                answer => answer,
+            }
+        };
+        let reply = self.caller().run(deadline, call).await?;
+        plugin_error(reply.err).map_err(CallError::Plugin)
+    }
+
+    async fn handle(
+        &self,
+        request: Request,
+        deadline: Deadline,
+    ) -> Result<Option<Response>, CallError> {
+        self.check_size("request body", request.data.as_str())?;
+        let request = self
+            .client
+            .request(pb::HandleRequestArgs::from(request), deadline);
+        let mut backend = self.client.backend.clone();
+        let caller = self.caller();
+        let reply = caller
+            .run(deadline, backend.handle_request(request))
+            .await?;
+        let answer = response_from_reply(reply).map_err(|fault| caller.broke_protocol(fault))?;
+        let response = answer.map_err(CallError::Plugin)?;
+        if let Some(response) = &response {
+            self.check_size("response", response.data.as_str())?;
+        }
+        Ok(response)
+    }
+
+    async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
+        self.check_size("request body", request.data.as_str())?;
+        let request = self
+            .client
+            .request(pb::HandleExistenceCheckArgs::from(request), deadline);
+        let mut backend = self.client.backend.clone();
+        let reply = self
+            .caller()
+            .run(deadline, backend.handle_existence_check(request))
+            .await?;
+        existence_from_reply(reply).map_err(CallError::Plugin)
+    }
+
+    async fn invalidate(&self, key: &str, deadline: Deadline) -> Result<(), CallError> {
+        let args = pb::InvalidateKeyArgs {
+            key: key.to_owned(),
+        };
+        let request = self.client.request(args, deadline);
+        let mut backend = self.client.backend.clone();
+        self.caller()
+            .run(deadline, backend.invalidate_key(request))
+            .await?;
+        Ok(())
+    }
+
+    async fn exited(&self) -> Exit {
+        Exit {
+            reason: self.process.process().exited().await.to_string(),
+        }
+    }
+
+    async fn stop(&self, grace: Duration) {
+        let until = Instant::now() + grace.max(SHUTDOWN_MINIMUM);
+        let request = self.client.request(pb::Empty {}, Deadline::after(grace));
+        let mut backend = self.client.backend.clone();
+        if self.process.process().exit().is_none() {
+            // Half of the time for each of the two: one that hangs in its cleanup can still be asked to end.
+            let _ = timeout(grace / 2, backend.cleanup(request)).await;
+        }
+        self.services.enter(Phase::Ended);
+        self.process.stop(until).await;
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        Some(self.process.process().id())
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        self.process.memory_bytes()
+    }
+}
+
+impl Drop for NativeInstance {
+    fn drop(&mut self) {
+        self.services.enter(Phase::Ended);
+    }
+}
+
+/// Learns whether one process could serve many mounts. The name of the instance is sent either way; what the answer
+/// decides is whether a second mount may use this process.
+async fn ask_multiplexing(
+    process: &NativeProcess,
+    startup: &Startup<'_>,
+) -> Result<bool, LaunchError> {
+    let mut client = PluginMultiplexingClient::new(process.channel());
+    let question = client.multiplexing_support(MultiplexingSupportRequest {});
+    Ok(startup
+        .optional("multiplexing probe", question)
+        .await?
+        .supported)
+}
+
+/// Calls of one instance into its process.
+struct Client {
+    backend: BackendClient<Channel>,
+    version: PluginVersionClient<Channel>,
+    multiplex_id: MetadataValue<Ascii>,
+}
+
+impl Client {
+    fn new(channel: Channel, limits: &Limits) -> Self {
+        let bytes_max = limits.message_bytes.saturating_add(ENVELOPE_BYTES);
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        Self {
+            backend: BackendClient::new(channel.clone()).max_decoding_message_size(bytes_max),
+            version: PluginVersionClient::new(channel),
+            multiplex_id: multiplex_id(),
+        }
+    }
+
+    /// A request under this instance's name that says until when it is waited for.
+    fn request<T>(&self, message: T, deadline: Deadline) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request
+            .metadata_mut()
+            .insert(MULTIPLEX_ID, self.multiplex_id.clone());
+        request.set_timeout(deadline.left());
+        request
+    }
+
+    async fn set_up(
+        &self,
+        startup: &Startup<'_>,
+        label: &str,
+        config: SetupConfig,
+        broker_id: u32,
+    ) -> Result<(), LaunchError> {
+        let args = self.request(pb::SetupArgs::new(config, broker_id), startup.deadline());
+        let mut backend = self.backend.clone();
+        let reply = startup.call("setup", backend.setup(args)).await?;
+        match reply.err {
+            err if err.is_empty() => Ok(()),
+            err => Err(LaunchError::Setup {
+                plugin: label.to_owned(),
+                error: PluginError::unknown(err),
+            }),
+        }
+    }
+
+    async fn describe(
+        &self,
+        startup: &Startup<'_>,
+        label: &str,
+        expected: PluginType,
+    ) -> Result<Description, LaunchError> {
+        let (mut backend, mut version) = (self.backend.clone(), self.version.clone());
+        let ask = |_: ()| self.request(pb::Empty {}, startup.deadline());
+        let number = startup.call("type", backend.r#type(ask(()))).await?.r#type;
+        let plugin_type = checked_type(label, expected, number)?;
+        let paths = startup
+            .call("special paths", backend.special_paths(ask(())))
+            .await?
+            .paths;
+        let ask = self.request(logical::Empty {}, startup.deadline());
+        let version = startup
+            .optional("version", version.version(ask))
+            .await?
+            .plugin_version;
+        Ok(Description {
+            plugin_type,
+            version,
+            contract_version: CONTRACT_VERSION.to_owned(),
+            special_paths: paths.map(Into::into).unwrap_or_default(),
+        })
+    }
+}
+
+fn checked_type(label: &str, expected: PluginType, number: u32) -> Result<PluginType, LaunchError> {
+    let plugin = label.to_owned();
+    match PluginType::from_backend_number(number) {
+        Some(found) if found == expected => Ok(found),
+        Some(found) => Err(LaunchError::Type {
+            plugin,
+            expected,
+            found,
+        }),
+        None => {
+            let fault = format!("its type has the number {number}; 1 is secret and 2 is auth");
+            Err(LaunchError::Mismatch { plugin, fault })
+        }
+    }
+}
+
+/// A fresh name for an instance. It keeps mounts of one process apart and proves nothing.
+fn multiplex_id() -> MetadataValue<Ascii> {
+    let mut name = Uuid::new_v4().simple().to_string();
+    name.truncate(MULTIPLEX_ID_CHARS);
+    name.parse().expect("hexadecimal digits are plain ASCII")
+}

@@ -1,0 +1,126 @@
+//! What a process writes to its own standard output and error: read until its end, whatever it is, so that the process
+//! never waits for a full pipe.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use palisade_contract::LogRecord;
+use palisade_protocol::log_line::LogReader;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::task::AbortHandle;
+
+use super::lines::Lines;
+use crate::services::MountServices;
+
+/// How much is read at once, in bytes.
+const CHUNK_BYTES: usize = 16 << 10;
+
+/// How much of the end of standard error is kept for errors, in bytes.
+const LAST_WORDS_BYTES_MAX: usize = 2 << 10;
+
+/// A task that ends with this value.
+pub(super) struct Task(AbortHandle);
+
+impl Task {
+    /// Runs a future until it is done or the value is dropped.
+    pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(future).abort_handle())
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The end of what a process wrote to standard error, for the error when it does not start.
+#[derive(Clone, Default)]
+pub(super) struct LastWords(Arc<Mutex<Vec<u8>>>);
+
+impl LastWords {
+    fn take(&self, line: &[u8]) {
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        words.extend_from_slice(line);
+        words.push(b'\n');
+        let excess = words.len().saturating_sub(LAST_WORDS_BYTES_MAX);
+        words.drain(..excess);
+    }
+
+    /// The words as a clause of an error, escaped; empty when there are none.
+    pub(super) fn clause(&self) -> String {
+        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match String::from_utf8_lossy(&words).trim() {
+            "" => String::new(),
+            text => format!("; its last words: {:?}", text),
+        }
+    }
+}
+
+/// Logs standard error line by line, as hclog's JSON where it is that.
+pub(super) fn follow_stderr(
+    stderr: OwnedFd,
+    services: &Arc<MountServices>,
+    words: &LastWords,
+) -> io::Result<Task> {
+    let pipe = Receiver::from_owned_fd(stderr)?;
+    let (services, words) = (Arc::clone(services), words.clone());
+    let mut reader = LogReader::default();
+    let emit = move |line: &[u8]| {
+        words.take(line);
+        log(&services, &mut reader, line);
+    };
+    Ok(Task::spawn(follow(pipe, Lines::default(), emit)))
+}
+
+/// Logs what comes on standard output after the handshake; go-plugin's processes have moved it elsewhere by then.
+pub(super) fn follow_stdout(pipe: Receiver, services: &Arc<MountServices>) -> Task {
+    let services = Arc::clone(services);
+    Task::spawn(follow(pipe, Lines::default(), move |line| {
+        services.output("stdout", line)
+    }))
+}
+
+pub(super) fn log(services: &MountServices, reader: &mut LogReader, line: &[u8]) {
+    let line = reader.read(line);
+    let fields: Vec<_> = line
+        .fields
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    services.log(LogRecord {
+        level: line.level,
+        message: &line.message,
+        fields: &fields,
+    });
+}
+
+async fn follow(mut pipe: Receiver, mut lines: Lines, mut emit: impl FnMut(&[u8])) {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    while let Ok(count @ 1..) = pipe.read(&mut chunk).await {
+        lines.take(&chunk[..count], &mut emit);
+        // One that writes without end always has something ready, and would keep the thread for itself.
+        tokio::task::consume_budget().await;
+    }
+    lines.finish(emit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_many_words_is_kept_and_nothing_disturbs_a_terminal() {
+        let words = LastWords::default();
+        for number in 0..1000 {
+            words.take(format!("line {number} \x1b[31m").as_bytes());
+        }
+        let clause = words.clause();
+        assert!(clause.contains("line 999"), "{clause}");
+        assert!(!clause.contains("line 1 "), "{clause}");
+        assert!(!clause.contains('\x1b'), "{clause}");
+        assert!(clause.len() < 2 * LAST_WORDS_BYTES_MAX);
+    }
+}

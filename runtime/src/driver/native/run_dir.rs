@@ -1,0 +1,131 @@
+//! The private folder of one process: its sockets, and its working directory.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use palisade_protocol::handshake::SOCKET_PATH_BYTES_MAX;
+use tempfile::TempDir;
+
+/// Room for the name of a socket: `/plugin` and the digits that Go appends, with something to spare.
+const SOCKET_NAME_BYTES: usize = 32;
+
+/// A folder that only this user can enter (mode 0700), removed when the value is dropped.
+pub(super) struct RunDir {
+    directory: TempDir,
+}
+
+impl RunDir {
+    pub(super) fn create() -> Result<Self, RunDirError> {
+        let directory = tempfile::Builder::new().prefix("palisade-").tempdir()?;
+        let path = directory.path();
+        let (length, limit) = (
+            path.as_os_str().len(),
+            SOCKET_PATH_BYTES_MAX - SOCKET_NAME_BYTES,
+        );
+        if path.to_str().is_none() || length > limit {
+            let path = path.to_path_buf();
+            return Err(RunDirError::Path {
+                path,
+                length,
+                limit,
+            });
+        }
+        Ok(Self { directory })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The path as text.
+    pub(super) fn text(&self) -> &str {
+        self.path()
+            .to_str()
+            .expect("a path that is no text was refused when it was made")
+    }
+
+    /// Whether `path` is a socket directly in this folder, and no link to one elsewhere.
+    pub(super) fn has_socket(&self, path: &Path) -> bool {
+        let is_socket = || {
+            path.symlink_metadata()
+                .is_ok_and(|found| found.file_type().is_socket())
+        };
+        let is_plain = path
+            .file_name()
+            .is_some_and(|name| self.path().join(name) == *path);
+        is_plain && is_socket()
+    }
+
+    /// Where the host listens for one instance.
+    pub(super) fn host_socket(&self, broker_id: u32) -> PathBuf {
+        self.path().join(format!("host{broker_id}"))
+    }
+}
+
+/// Why there is no folder.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunDirError {
+    /// The operating system refused.
+    #[error("its private folder could not be made: {0}")]
+    Create(#[from] io::Error),
+    /// A socket in it could have no name.
+    #[error(
+        "its private folder would be {path:?}, which has {length} bytes; a folder of sockets is text of at most {limit} bytes: set TMPDIR to a shorter path"
+    )]
+    Path {
+        /// The folder.
+        path: PathBuf,
+        /// How long.
+        length: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_private_and_goes_away() {
+        let directory = RunDir::create().expect("a folder can be made");
+        let path = directory.path().to_path_buf();
+        let mode = path.metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        drop(directory);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_a_socket_directly_in_the_folder_is_one_of_its_own() {
+        let (ours, theirs) = (
+            RunDir::create().expect("one"),
+            RunDir::create().expect("another"),
+        );
+        let good = ours.path().join("plugin1");
+        let foreign = theirs.path().join("plugin1");
+        let _listeners = [UnixListener::bind(&good), UnixListener::bind(&foreign)]
+            .map(|bound| bound.expect("the folder is ours"));
+        std::fs::write(ours.path().join("file"), "x").expect("the folder is ours");
+        symlink(&foreign, ours.path().join("link")).expect("the folder is ours");
+        assert!(ours.has_socket(&good));
+        let round_about = theirs
+            .path()
+            .join("..")
+            .join(good.strip_prefix("/").unwrap_or(&good));
+        let bad = [
+            foreign,
+            round_about,
+            ours.path().join("file"),
+            ours.path().join("link"),
+            ours.path().join("none"),
+        ];
+        for path in bad {
+            assert!(!ours.has_socket(&path), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Runs plugins as WebAssembly components, each in a store of its own under fuel, a deadline and a memory limit.
+//!
+//! A component is read and compiled in worker processes; this process loads what its own worker made, links it with
+//! what every entry is granted, and instantiates it once for each store. A request runs in a store that no other
+//! request is using, sees the host through one scope of its mount's services, and what it wrote becomes visible when
+//! the guest has returned. A store that trapped, ran over a limit or was abandoned is dropped.
+
+mod ask;
+mod bindings;
+mod clip;
+mod compile;
+mod convert;
+mod engine;
+mod inspect;
+mod instance;
+mod jobs;
+mod limiter;
+mod linker;
+mod load;
+mod mount;
+mod pool;
+mod services;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod trap;
+mod wasi;
+
+pub(crate) use compile::compile;
+pub(crate) use inspect::inspect;
+pub(crate) use jobs::inspect_artifact;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::catalog::{ComponentInspector, Program, Verified};
+use crate::driver::{Driver, Instance, LaunchPlan};
+use crate::{LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
+use compile::{Compiled, CompiledCache};
+use engine::Shared;
+use instance::WasmInstance;
+use palisade_contract::SectionFacts;
+use threads::GuestThreads;
+
+/// Starts components.
+pub struct WasmDriver {
+    workers: Workers,
+    timeouts: Timeouts,
+    shared: Shared,
+    compiled: CompiledCache,
+    threads: Arc<GuestThreads>,
+}
+
+impl WasmDriver {
+    /// Starts the guests' threads and, for the first driver of a process, reserves the stores' address space.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started or the address space not be reserved; a limit on virtual memory is the usual cause.
+    pub fn new(workers: Workers, timeouts: Timeouts) -> Result<Self, LaunchError> {
+        let threads = GuestThreads::start().map_err(unusable)?;
+        Ok(Self {
+            workers,
+            timeouts,
+            shared: Shared::of_process().map_err(unusable)?,
+            compiled: CompiledCache::default(),
+            threads: Arc::new(threads),
+        })
+    }
+
+    async fn compiled(
+        &self,
+        artifact: Verified,
+        plugin: &str,
+    ) -> Result<Arc<Compiled>, LaunchError> {
+        let digest = artifact.digest();
+        let compile = || {
+            let (workers, limit) = (self.workers.clone(), self.timeouts.compile);
+            let Shared { engine, linker, .. } = self.shared.clone();
+            let plugin = plugin.to_owned();
+            async move {
+                let answer = jobs::compile_artifact(&workers, &artifact, &plugin, limit).await?;
+                let compiled = Compiled::from_worker(answer, &engine, &linker);
+                compiled
+                    .map(Arc::new)
+                    .map_err(|error| LaunchError::Compile {
+                        plugin,
+                        fault: clip::text(&format!("{error:#}")),
+                    })
+            }
+        };
+        self.compiled.get(digest, compile).await
+    }
+}
+
+#[async_trait]
+impl Driver for WasmDriver {
+    async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError> {
+        let artifact = component_of(&plan)?;
+        let compiled = self.compiled(artifact, &plan.label).await?;
+        let threads = Arc::clone(&self.threads);
+        let places = Arc::clone(&self.shared.places);
+        let step_limit = self.timeouts.startup_call;
+        let instance = WasmInstance::start(plan, &compiled, threads, places, step_limit).await?;
+        Ok(Arc::new(instance))
+    }
+}
+
+#[async_trait]
+impl ComponentInspector for WasmDriver {
+    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+        let inspection = inspect_artifact(&self.workers, artifact, self.timeouts.inspect);
+        inspection.await.map(|found| found.facts)
+    }
+}
+
+fn component_of(plan: &LaunchPlan) -> Result<Verified, LaunchError> {
+    match &plan.program {
+        Program::Verified(artifact) if artifact.runtime() == RuntimeKind::Wasm => {
+            Ok(artifact.clone())
+        }
+        _ => Err(LaunchError::Failed {
+            plugin: plan.label.clone(),
+            fault: "it is no component".to_owned(),
+        }),
+    }
+}
+
+fn unusable(error: impl std::fmt::Display) -> LaunchError {
+    LaunchError::Failed {
+        plugin: "the engine for components".to_owned(),
+        fault: format!("{error:#}"),
+    }
+}

@@ -1,0 +1,207 @@
+//! Compiles components in a worker process, once for each digest, and keeps what became of them.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::bindings::SecretsPre;
+use super::load::OwnWork;
+use super::store::StoreState;
+use super::{engine, inspect};
+use crate::{Digest, LaunchError};
+use palisade_contract::SectionFacts;
+
+/// Components that are kept compiled; those that run are kept alive by their mounts as well.
+const KEPT_MAX: usize = 64;
+
+/// The worker's half: inspects the bytes, compiles them, and answers with what the section says and the code.
+pub(crate) fn compile(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let facts = inspect::read(bytes)?.facts;
+    let facts = serde_json::to_vec(&facts).map_err(|error| error.to_string())?;
+    let code = engine::compiling()
+        .and_then(|engine| engine.precompile_component(bytes))
+        .map_err(|error| format!("{error:#}"))?;
+    Ok(frame(&facts, &code))
+}
+
+/// The facts' length in four bytes, the facts, the code.
+fn frame(facts: &[u8], code: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(facts.len()).expect("a section has at most a few KiB");
+    [&length.to_le_bytes(), facts, code].concat()
+}
+
+fn unframe(mut answer: Vec<u8>) -> Option<(SectionFacts, Vec<u8>)> {
+    let (length, rest) = answer.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let facts = SectionFacts::parse(rest.get(..length)?).ok()?;
+    let code = answer.split_off(size_of::<u32>() + length);
+    Some((facts, code))
+}
+
+/// A component, linked with what it may have and ready to be instantiated.
+pub(super) struct Compiled {
+    /// What its section says.
+    pub(super) facts: SectionFacts,
+    /// Instantiated once for each store.
+    pub(super) component: SecretsPre<StoreState>,
+}
+
+impl Compiled {
+    /// Makes a worker's answer ready to run.
+    pub(super) fn from_worker(
+        answer: Vec<u8>,
+        engine: &Engine,
+        linker: &Linker<StoreState>,
+    ) -> wasmtime::Result<Self> {
+        let (facts, code) = unframe(answer)
+            .ok_or_else(|| wasmtime::Error::msg("the compiler's answer is cut short"))?;
+        let component = OwnWork::from_worker(code).load(engine)?;
+        let component = SecretsPre::new(linker.instantiate_pre(&component)?)?;
+        Ok(Self { facts, component })
+    }
+}
+
+type Outcome = Result<Arc<Compiled>, LaunchError>;
+type Flight = Shared<BoxFuture<'static, Outcome>>;
+
+/// What was compiled, by digest. Whoever asks while it is being compiled waits for the same result.
+#[derive(Default)]
+pub(super) struct CompiledCache {
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    by_digest: HashMap<Digest, Slot>,
+    clock: u64,
+}
+
+struct Slot {
+    flight: Flight,
+    used: u64,
+}
+
+impl CompiledCache {
+    /// What became of that digest; `compile` is polled only when nobody has compiled it, or is about to.
+    pub(super) async fn get<F>(&self, digest: Digest, compile: impl FnOnce() -> F) -> Outcome
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let flight = self.join(digest, compile);
+        let outcome = flight.clone().await;
+        if outcome.is_err() {
+            self.forget(digest, &flight);
+        }
+        outcome
+    }
+
+    fn join<F>(&self, digest: Digest, compile: impl FnOnce() -> F) -> Flight
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.clock += 1;
+        let used = slots.clock;
+        if let Some(slot) = slots.by_digest.get_mut(&digest) {
+            slot.used = used;
+            return slot.flight.clone();
+        }
+        slots.make_room();
+        let flight = compile().boxed().shared();
+        let slot = Slot {
+            flight: flight.clone(),
+            used,
+        };
+        slots.by_digest.insert(digest, slot);
+        flight
+    }
+
+    /// A failure is told to those who waited for it, and not kept: the next one tries again.
+    fn forget(&self, digest: Digest, failed: &Flight) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |slot: &Slot| slot.flight.ptr_eq(failed);
+        if slots.by_digest.get(&digest).is_some_and(is_same) {
+            slots.by_digest.remove(&digest);
+        }
+    }
+}
+
+impl Slots {
+    /// Forgets the one that was not asked for for the longest time.
+    fn make_room(&mut self) {
+        if self.by_digest.len() < KEPT_MAX {
+            return;
+        }
+        let oldest = self.by_digest.iter().min_by_key(|(_, slot)| slot.used);
+        if let Some(digest) = oldest.map(|(digest, _)| *digest) {
+            self.by_digest.remove(&digest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn digest(byte: u8) -> Digest {
+        Digest::new([byte; 32])
+    }
+
+    /// Counts how often it is compiled, and fails after others had a chance to ask.
+    async fn failing(cache: &CompiledCache, digest: Digest, count: &Arc<AtomicU32>) -> String {
+        let count = Arc::clone(count);
+        let outcome = cache.get(digest, || async move {
+            count.fetch_add(1, Ordering::Relaxed);
+            // Whoever waits polls it, so one turn is over before the last one has asked.
+            for _ in 0..16 {
+                tokio::task::yield_now().await;
+            }
+            Err(LaunchError::Stopping)
+        });
+        outcome.await.err().map(|error| error.to_string()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_meanwhile_waits_for_the_same_compilation() {
+        let (cache, count) = (CompiledCache::default(), Arc::new(AtomicU32::new(0)));
+        let ask = || failing(&cache, digest(1), &count);
+        let (first, second, _) = tokio::join!(ask(), ask(), ask());
+        assert_eq!(first, second);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        ask().await;
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_compilation_goes_on_when_the_first_to_ask_has_left() {
+        let (cache, count) = (CompiledCache::default(), Arc::new(AtomicU32::new(0)));
+        let mut first = Box::pin(failing(&cache, digest(1), &count));
+        assert!(futures_util::FutureExt::now_or_never(&mut first).is_none());
+        let second = failing(&cache, digest(1), &count);
+        let (second, ()) = tokio::join!(second, async { drop(first) });
+        assert!(second.contains("stopping"));
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_compiler_refuses_what_the_inspector_refuses() {
+        let module = wat::parse_str("(module)").unwrap();
+        assert!(compile(&module).unwrap_err().contains("core module"));
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_short_is_none() {
+        let facts = br#"{"contract":"0.1.0","type":"secret","version":""}"#;
+        let whole = frame(facts, b"code");
+        assert_eq!(unframe(whole.clone()).unwrap().1, b"code");
+        for length in 0..whole.len() - 4 {
+            assert!(unframe(whole[..length].to_vec()).is_none());
+        }
+    }
+}

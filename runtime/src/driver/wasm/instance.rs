@@ -1,0 +1,270 @@
+//! A component enabled at a mount: starts it, runs its requests where guests run, and commits what they wrote.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use super::ask::{Ask, Cleanup, Exists, Handle, Initialize, Invalidate};
+use super::compile::Compiled;
+use super::convert;
+use super::mount::{Leased, Mount, Served};
+use super::pool::Pool;
+use super::store::StoreMaker;
+use super::threads::{GuestThreads, Place};
+use crate::driver::{Exit, Instance, LaunchPlan};
+use crate::services::Deadline;
+use crate::{CallError, Isolation, LaunchError};
+use palisade_contract::{Description, Existence, PluginType, Request, Response, SectionFacts};
+
+/// A component that runs for one mount.
+pub(super) struct WasmInstance {
+    mount: Arc<Mount>,
+    place: Place,
+    description: Description,
+    stopping: AtomicBool,
+    /// The guests' threads live as long as anything that runs on them.
+    _threads: Arc<GuestThreads>,
+}
+
+impl WasmInstance {
+    /// Starts the component: it says what it is, and is set up once to see that its configuration is good.
+    pub(super) async fn start(
+        plan: LaunchPlan,
+        compiled: &Compiled,
+        threads: Arc<GuestThreads>,
+        places: Arc<Semaphore>,
+        step_limit: Duration,
+    ) -> Result<Self, LaunchError> {
+        let place = threads.place(&plan.limits);
+        let (plugin_type, mount) = (plan.plugin_type, Arc::new(mount(plan, compiled, places)));
+        let description = describe(&mount, &place, step_limit).await?;
+        check_description(&mount.label, plugin_type, &compiled.facts, &description)?;
+        set_up(&mount, &place, step_limit).await?;
+        Ok(Self {
+            mount,
+            place,
+            description,
+            stopping: AtomicBool::new(false),
+            _threads: threads,
+        })
+    }
+
+    /// Asks, and makes what was written while answering visible.
+    async fn ask<A: Ask>(&self, ask: A, deadline: Deadline) -> Result<A::Reply, CallError> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(CallError::Stopping);
+        }
+        let mount = Arc::clone(&self.mount);
+        let work = async move { mount.serve(ask, deadline).await };
+        let served = self.place.run(&self.mount.label, deadline, work).await?;
+        self.commit(served).await
+    }
+
+    /// Asks in a store that is already at hand.
+    async fn ask_in<A: Ask>(
+        &self,
+        leased: Leased,
+        ask: A,
+        deadline: Deadline,
+    ) -> Result<A::Reply, CallError> {
+        let mount = Arc::clone(&self.mount);
+        let work = async move { mount.serve_in(leased, ask, deadline).await };
+        let served = self.place.run(&self.mount.label, deadline, work).await?;
+        self.commit(served).await
+    }
+
+    /// The scope itself minds the deadline, and does not give up on writes that are under way: their caller would be
+    /// told that nothing happened. The store comes back only after its writes are in: what a guest remembers of writes that failed is wrong.
+    async fn commit<T>(&self, served: Served<T>) -> Result<T, CallError> {
+        if let Some(scope) = served.scope {
+            scope.commit(served.origin).await?;
+        }
+        if let Some((store, era)) = served.kept {
+            self.mount.pool.give(store, era);
+        }
+        let plugin_error = |error| CallError::Plugin(convert::plugin_error(error));
+        served.reply.map_err(plugin_error)
+    }
+
+    fn check_body(&self, request: &Request) -> Result<(), CallError> {
+        let bytes = request.data.as_str().len() as u64;
+        let limit = self.mount.maker.message_bytes_max();
+        if bytes > limit {
+            return Err(CallError::TooLarge {
+                what: "request body",
+                bytes,
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// Stores to say goodbye to: the idle ones, or a new one so that the plugin is told at all.
+    async fn last_stores(&self, deadline: Deadline) -> Result<Vec<Leased>, CallError> {
+        let (idle, era) = self.mount.pool.close();
+        if !idle.is_empty() {
+            let lease = |store| self.mount.lease_again(store, era);
+            return idle.into_iter().map(lease).collect();
+        }
+        let mount = Arc::clone(&self.mount);
+        let work = async move { mount.fresh(deadline).await };
+        let store = self.place.run(&self.mount.label, deadline, work).await?;
+        Ok(vec![Leased::new(store, era)])
+    }
+
+    async fn say_goodbye(&self, deadline: Deadline) -> Result<(), CallError> {
+        for leased in self.last_stores(deadline).await? {
+            self.ask_in(leased, Cleanup, deadline).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Instance for WasmInstance {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
+        self.ask(Initialize, deadline).await
+    }
+
+    async fn handle(
+        &self,
+        request: Request,
+        deadline: Deadline,
+    ) -> Result<Option<Response>, CallError> {
+        self.check_body(&request)?;
+        let reply = self
+            .ask(Handle(convert::request(request)), deadline)
+            .await?;
+        Ok(reply.map(convert::response))
+    }
+
+    async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
+        self.check_body(&request)?;
+        let reply = self
+            .ask(Exists(convert::request(request)), deadline)
+            .await?;
+        Ok(convert::existence(reply))
+    }
+
+    /// Idle stores are told; those that a request is using now may have read the old value and do not come back.
+    async fn invalidate(&self, key: &str, deadline: Deadline) -> Result<(), CallError> {
+        let (idle, era) = self.mount.pool.turn();
+        for store in idle {
+            let leased = self.mount.lease_again(store, era)?;
+            self.ask_in(leased, Invalidate(key.to_owned()), deadline)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A component cannot die by itself: what ends is one of its stores.
+    async fn exited(&self) -> Exit {
+        pending().await
+    }
+
+    async fn stop(&self, grace: Duration) {
+        self.stopping.store(true, Ordering::Release);
+        if let Err(error) = self.say_goodbye(Deadline::after(grace)).await {
+            tracing::debug!(plugin = %self.mount.label, %error, "a component did not clean up");
+        }
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        Some(self.mount.maker.held_bytes())
+    }
+}
+
+fn mount(plan: LaunchPlan, compiled: &Compiled, places: Arc<Semaphore>) -> Mount {
+    let (isolation, concurrency) = (plan.limits.isolation, plan.limits.concurrency);
+    let idle_max = match isolation {
+        Isolation::Call => 0,
+        Isolation::Mount => usize::try_from(concurrency).unwrap_or(usize::MAX),
+    };
+    Mount {
+        maker: StoreMaker::new(
+            compiled.component.clone(),
+            Arc::clone(&plan.services),
+            plan.limits,
+            plan.label.clone(),
+            places,
+        ),
+        pool: Pool::new(idle_max),
+        services: plan.services,
+        config: convert::setup_config(plan.config),
+        isolation,
+        label: plan.label,
+    }
+}
+
+async fn describe(
+    mount: &Arc<Mount>,
+    place: &Place,
+    limit: Duration,
+) -> Result<Description, LaunchError> {
+    let deadline = Deadline::after(limit);
+    let guest = Arc::clone(mount);
+    let work = async move { guest.describe(deadline).await };
+    let described = place.run(&mount.label, deadline, work).await;
+    described.map_err(|error| failed_step(&mount.label, "describe", error))
+}
+
+async fn set_up(mount: &Arc<Mount>, place: &Place, limit: Duration) -> Result<(), LaunchError> {
+    let deadline = Deadline::after(limit);
+    let guest = Arc::clone(mount);
+    let work = async move { guest.try_setup(deadline).await };
+    let set_up = place.run(&mount.label, deadline, work).await;
+    set_up.map_err(|error| failed_step(&mount.label, "setup", error))
+}
+
+fn failed_step(plugin: &str, step: &'static str, error: CallError) -> LaunchError {
+    let plugin = plugin.to_owned();
+    match error {
+        CallError::Launch(error) => error,
+        CallError::Stopping => LaunchError::Stopping,
+        CallError::Timeout { limit, .. } => LaunchError::Timeout {
+            plugin,
+            step,
+            limit,
+        },
+        other => LaunchError::Call {
+            plugin,
+            source: Box::new(other),
+        },
+    }
+}
+
+/// What the plugin says of itself has to fit what it is registered as and what was read off its artifact.
+fn check_description(
+    plugin: &str,
+    expected: PluginType,
+    facts: &SectionFacts,
+    found: &Description,
+) -> Result<(), LaunchError> {
+    let plugin = plugin.to_owned();
+    if found.plugin_type != expected {
+        return Err(LaunchError::Type {
+            plugin,
+            expected,
+            found: found.plugin_type,
+        });
+    }
+    if !facts.agrees_with(found) {
+        let fault = difference(facts, found);
+        return Err(LaunchError::Mismatch { plugin, fault });
+    }
+    Ok(())
+}
+
+fn difference(facts: &SectionFacts, found: &Description) -> String {
+    let section = (facts.plugin_type, &facts.version, &facts.contract);
+    let said = (found.plugin_type, &found.version, &found.contract_version);
+    super::clip::text(&format!("its section says {section:?}, it says {said:?}"))
+}

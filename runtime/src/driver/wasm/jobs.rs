@@ -1,0 +1,81 @@
+//! Has components inspected and compiled by worker processes, and says in the runtime's words how that went.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::inspect::{FILE_BYTES_MAX, Inspection, judge};
+use crate::catalog::Verified;
+use crate::worker::{JobBudget, JobError, JobInput, JobRole};
+use crate::{LaunchError, RegisterError, Workers};
+
+/// Memory of an inspector: the file, and the little that it remembers of it.
+const INSPECT_MEMORY_BYTES: u64 = 256 << 20;
+
+/// The longest answer of an inspector: names of imports and exports.
+const INSPECTION_BYTES_MAX: u64 = 1 << 20;
+
+/// Memory of a compiler. Ordinary components of a few MiB take a tenth of it.
+const COMPILE_MEMORY_BYTES: u64 = 1 << 30;
+
+/// The longest answer of a compiler. Code is some four times as large as what it was compiled from.
+const CODE_BYTES_MAX: u64 = 128 << 20;
+
+/// Has a component read and decides whether it may be registered. Nothing of it runs, and none of it is parsed here.
+///
+/// # Errors
+///
+/// [`RegisterError::Import`] with every import that is not granted, [`RegisterError::Component`] when it is malformed,
+/// over a limit, of another contract or without a backend, [`RegisterError::Worker`] when the worker is to blame.
+pub(crate) async fn inspect_artifact(
+    workers: &Workers,
+    artifact: &Verified,
+    timeout: Duration,
+) -> Result<Inspection, RegisterError> {
+    check_size(artifact).map_err(RegisterError::Component)?;
+    let budget = budget(INSPECT_MEMORY_BYTES, timeout, INSPECTION_BYTES_MAX);
+    let input = JobInput::File(artifact.sealed().as_fd());
+    let answer = workers.run_job(JobRole::Inspect, input, budget).await;
+    judge(&answer.map_err(|error| match error {
+        JobError::Worker(error) => RegisterError::Worker(error.to_string()),
+        error => RegisterError::Component(error.to_string()),
+    })?)
+}
+
+/// Has a component compiled.
+pub(super) async fn compile_artifact(
+    workers: &Workers,
+    artifact: &Verified,
+    plugin: &str,
+    timeout: Duration,
+) -> Result<Vec<u8>, LaunchError> {
+    let refused = |fault| LaunchError::Compile {
+        plugin: plugin.to_owned(),
+        fault,
+    };
+    check_size(artifact).map_err(refused)?;
+    let budget = budget(COMPILE_MEMORY_BYTES, timeout, CODE_BYTES_MAX);
+    let input = JobInput::File(artifact.sealed().as_fd());
+    let answer = workers.run_job(JobRole::Compile, input, budget).await;
+    answer.map_err(|error| match error {
+        JobError::Worker(error) => LaunchError::Worker(error.to_string()),
+        error => refused(error.to_string()),
+    })
+}
+
+fn check_size(artifact: &Verified) -> Result<(), String> {
+    let size = artifact.size();
+    if size > FILE_BYTES_MAX {
+        return Err(format!("it has {size} bytes, {FILE_BYTES_MAX} are allowed"));
+    }
+    Ok(())
+}
+
+/// One thread cannot use more processor time than passes by the clock.
+fn budget(memory_bytes: u64, timeout: Duration, output_bytes_max: u64) -> JobBudget {
+    JobBudget {
+        memory_bytes,
+        cpu: timeout,
+        wall: timeout,
+        output_bytes_max,
+    }
+}

@@ -1,0 +1,171 @@
+//! The guest's side of one mount: finds it a store, brings the store up to date, and asks.
+
+use std::sync::Arc;
+
+use super::ask::Ask;
+use super::bindings::exports::palisade::plugin::backend;
+use super::bindings::palisade::plugin::types as wit;
+use super::convert;
+use super::pool::{Era, Pool};
+use super::store::{Answer, GuestStore, StoreMaker};
+use crate::services::{Changes, Deadline, MountServices, Scope, StoreId};
+use crate::{CallError, Isolation, LaunchError};
+use palisade_contract::Description;
+
+/// The stores of one mount.
+pub(super) struct Mount {
+    pub(super) maker: StoreMaker,
+    pub(super) pool: Pool,
+    pub(super) services: Arc<MountServices>,
+    pub(super) config: backend::SetupConfig,
+    pub(super) isolation: Isolation,
+    pub(super) label: String,
+}
+
+/// A store for one request.
+pub(super) struct Leased {
+    store: GuestStore,
+    era: Era,
+    /// Keys that others committed since the store was last used.
+    stale: Vec<Arc<str>>,
+}
+
+impl Leased {
+    /// A store that has missed nothing.
+    pub(super) fn new(store: GuestStore, era: Era) -> Self {
+        Self {
+            store,
+            era,
+            stale: Vec::new(),
+        }
+    }
+}
+
+/// What came of asking: nothing of it is visible before its scope is committed.
+pub(super) struct Served<T> {
+    pub(super) reply: Result<T, wit::PluginError>,
+    pub(super) scope: Option<Scope>,
+    pub(super) origin: StoreId,
+    /// The store, when another request may have it.
+    pub(super) kept: Option<(GuestStore, Era)>,
+}
+
+impl Mount {
+    /// What the plugin says it is, in a store that is dropped afterwards.
+    pub(super) async fn describe(&self, deadline: Deadline) -> Result<Description, CallError> {
+        let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;
+        match store.describe().await {
+            Ok(description) => Ok(convert::description(description)),
+            Err(error) => Err(self.maker.why(&store, error)),
+        }
+    }
+
+    /// A new store in which the mount's backend is set up.
+    pub(super) async fn fresh(&self, deadline: Deadline) -> Result<GuestStore, CallError> {
+        let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;
+        match store.setup(&self.config).await {
+            Ok(Ok(())) => Ok(store),
+            Ok(Err(error)) => Err(self.refused_setup(error)),
+            Err(error) => Err(self.maker.why(&store, error)),
+        }
+    }
+
+    /// Whether the mount's backend can be set up; where stores are kept, the first one is.
+    pub(super) async fn try_setup(&self, deadline: Deadline) -> Result<(), CallError> {
+        let (_, era) = self.pool.take();
+        let mut store = self.fresh(deadline).await?;
+        store.leave();
+        self.pool.give(store, era);
+        Ok(())
+    }
+
+    /// An idle store of the pool, fuelled for another call that is no request.
+    pub(super) fn lease_again(&self, mut store: GuestStore, era: Era) -> Result<Leased, CallError> {
+        self.maker.renew(&mut store)?;
+        Ok(Leased::new(store, era))
+    }
+
+    /// Asks in a store that no other request is using.
+    pub(super) async fn serve<A: Ask>(
+        &self,
+        ask: A,
+        deadline: Deadline,
+    ) -> Result<Served<A::Reply>, CallError> {
+        let leased = self.lease(deadline).await?;
+        self.serve_in(leased, ask, deadline).await
+    }
+
+    /// Asks in this store.
+    pub(super) async fn serve_in<A: Ask>(
+        &self,
+        leased: Leased,
+        ask: A,
+        deadline: Deadline,
+    ) -> Result<Served<A::Reply>, CallError> {
+        let Leased {
+            mut store,
+            era,
+            stale,
+        } = leased;
+        // Only now, after the news: what the guest reads while it forgets a key is newer than what it forgets.
+        store.enter(self.services.buffered_scope(deadline));
+        let reply = match put(&mut store, &stale, &ask).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.maker.why(&store, error)),
+        };
+        self.check_size(A::reply_bytes(&reply))?;
+        let scope = store.leave();
+        let origin = store.id();
+        let keep = self.isolation == Isolation::Mount && store.is_tidy();
+        Ok(Served {
+            reply,
+            scope,
+            origin,
+            kept: keep.then_some((store, era)),
+        })
+    }
+
+    async fn lease(&self, deadline: Deadline) -> Result<Leased, CallError> {
+        loop {
+            let (idle, era) = self.pool.take();
+            let Some(mut store) = idle else {
+                return Ok(Leased::new(self.fresh(deadline).await?, era));
+            };
+            if !store.has_news(&self.services) {
+                self.maker.renew(&mut store)?;
+                return Ok(Leased::new(store, era));
+            }
+            // A store that missed some news is dropped: what it remembers may be wrong.
+            if let Changes::Keys(stale) = store.news(&self.services) {
+                self.maker.renew(&mut store)?;
+                return Ok(Leased { store, era, stale });
+            }
+        }
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<(), CallError> {
+        let (bytes, limit) = (bytes as u64, self.maker.message_bytes_max());
+        if bytes > limit {
+            return Err(CallError::TooLarge {
+                what: "response",
+                bytes,
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    fn refused_setup(&self, error: wit::PluginError) -> CallError {
+        CallError::Launch(LaunchError::Setup {
+            plugin: self.label.clone(),
+            error: convert::plugin_error(error),
+        })
+    }
+}
+
+async fn put<A: Ask>(store: &mut GuestStore, stale: &[Arc<str>], ask: &A) -> Answer<A::Reply> {
+    for key in stale {
+        store.invalidate(key).await?;
+    }
+    ask.put(store).await
+}

@@ -1,0 +1,331 @@
+//! Answers the imports of the package with what the host offers this call of this mount.
+
+use wasmtime::Result;
+use wasmtime::component::{Resource, ResourceTable};
+
+use super::bindings::palisade::plugin::{
+    clock, deadline, log, random, storage, system, types as wit,
+};
+use super::convert;
+use super::store::StoreState;
+use crate::services::Scope;
+use palisade_contract::{Host, HostError, LogRecord, Transaction};
+
+/// Randomness that a guest gets at once, in bytes.
+const RANDOM_BYTES_MAX: u32 = 65_536;
+
+/// What the host does for a guest before it lets others have the thread, in units that [`Meter::charge`] counts.
+const SLICE: usize = 1 << 20;
+
+/// What a host call costs however little it carries. A guest that only calls the host uses hardly any fuel.
+const CALL_COST: usize = 1 << 10;
+
+/// Counts the work that the host does for a guest, and yields after every slice of it.
+#[derive(Default)]
+pub(super) struct Meter(usize);
+
+impl Meter {
+    /// Counts a call that carries so many bytes.
+    pub(super) async fn charge(&mut self, bytes: usize) {
+        self.0 += CALL_COST + bytes;
+        if self.0 >= SLICE {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// A transaction that the guest holds a handle of.
+pub struct OpenTransaction(Box<dyn Transaction>);
+
+type Answer<T> = Result<Result<T, wit::HostError>>;
+
+/// Turns the host's answer into the guest's.
+fn answer<T, U>(answer: Result<T, HostError>, convert: impl FnOnce(T) -> U) -> Answer<U> {
+    Ok(answer.map(convert).map_err(convert::host_error))
+}
+
+fn same<T>(value: T) -> T {
+    value
+}
+
+impl StoreState {
+    fn scope(&self) -> Result<&Scope> {
+        self.scope
+            .as_ref()
+            .ok_or_else(|| wasmtime::Error::msg("the host was called outside of a request"))
+    }
+
+    fn transaction(&self, handle: &Resource<OpenTransaction>) -> Result<&dyn Transaction> {
+        Ok(&*self.table.get(handle)?.0)
+    }
+
+    fn take_transaction(
+        &mut self,
+        handle: Resource<OpenTransaction>,
+    ) -> Result<Box<dyn Transaction>> {
+        self.open_transactions = self.open_transactions.saturating_sub(1);
+        Ok(self.table.delete(handle)?.0)
+    }
+}
+
+impl wit::Host for StoreState {}
+
+impl storage::Host for StoreState {
+    async fn get(&mut self, key: String) -> Answer<Option<storage::Entry>> {
+        self.meter.charge(key.len()).await;
+        let found = self.scope()?.storage().get(&key).await;
+        if let Ok(Some(entry)) = &found {
+            self.meter.charge(entry.value.len()).await;
+        }
+        answer(found, |entry| entry.map(convert::stored_entry))
+    }
+
+    async fn put(&mut self, entry: storage::Entry) -> Answer<()> {
+        self.meter.charge(entry.value.len()).await;
+        let entry = convert::storage_entry(entry);
+        answer(self.scope()?.storage().put(entry).await, same)
+    }
+
+    async fn delete(&mut self, key: String) -> Answer<()> {
+        self.meter.charge(key.len()).await;
+        answer(self.scope()?.storage().delete(&key).await, same)
+    }
+
+    async fn list_page(
+        &mut self,
+        prefix: String,
+        after: String,
+        limit: i32,
+    ) -> Answer<Vec<String>> {
+        self.meter.charge(prefix.len() + after.len()).await;
+        let page = self
+            .scope()?
+            .storage()
+            .list_page(&prefix, &after, limit)
+            .await;
+        self.meter.charge(page_bytes(&page)).await;
+        answer(page, same)
+    }
+
+    async fn begin(&mut self, mode: storage::TransactionMode) -> Answer<Resource<OpenTransaction>> {
+        self.meter.charge(0).await;
+        let opened = self
+            .scope()?
+            .storage()
+            .begin(convert::transaction_mode(mode))
+            .await;
+        match opened {
+            Ok(transaction) => {
+                let handle = self.table.push(OpenTransaction(transaction))?;
+                self.open_transactions += 1;
+                Ok(Ok(handle))
+            }
+            Err(error) => Ok(Err(convert::host_error(error))),
+        }
+    }
+}
+
+fn page_bytes(page: &Result<Vec<String>, HostError>) -> usize {
+    page.iter().flatten().map(String::len).sum()
+}
+
+impl storage::HostTransaction for StoreState {
+    async fn get(
+        &mut self,
+        this: Resource<OpenTransaction>,
+        key: String,
+    ) -> Answer<Option<storage::Entry>> {
+        self.meter.charge(key.len()).await;
+        let found = self.transaction(&this)?.get(&key).await;
+        if let Ok(Some(entry)) = &found {
+            self.meter.charge(entry.value.len()).await;
+        }
+        answer(found, |entry| entry.map(convert::stored_entry))
+    }
+
+    async fn put(&mut self, this: Resource<OpenTransaction>, entry: storage::Entry) -> Answer<()> {
+        self.meter.charge(entry.value.len()).await;
+        let entry = convert::storage_entry(entry);
+        answer(self.transaction(&this)?.put(entry).await, same)
+    }
+
+    async fn delete(&mut self, this: Resource<OpenTransaction>, key: String) -> Answer<()> {
+        self.meter.charge(key.len()).await;
+        answer(self.transaction(&this)?.delete(&key).await, same)
+    }
+
+    async fn list_page(
+        &mut self,
+        this: Resource<OpenTransaction>,
+        prefix: String,
+        after: String,
+        limit: i32,
+    ) -> Answer<Vec<String>> {
+        self.meter.charge(prefix.len() + after.len()).await;
+        let page = self
+            .transaction(&this)?
+            .list_page(&prefix, &after, limit)
+            .await;
+        self.meter.charge(page_bytes(&page)).await;
+        answer(page, same)
+    }
+
+    async fn commit(&mut self, this: Resource<OpenTransaction>) -> Answer<()> {
+        self.meter.charge(0).await;
+        answer(self.take_transaction(this)?.commit().await, same)
+    }
+
+    async fn rollback(&mut self, this: Resource<OpenTransaction>) -> Answer<()> {
+        self.meter.charge(0).await;
+        answer(self.take_transaction(this)?.rollback().await, same)
+    }
+
+    async fn drop(&mut self, this: Resource<OpenTransaction>) -> Result<()> {
+        // A transaction that is dropped is rolled back.
+        self.take_transaction(this).map(drop)
+    }
+}
+
+impl system::Host for StoreState {
+    async fn default_lease_ttl(&mut self) -> Answer<u64> {
+        self.meter.charge(0).await;
+        answer(
+            self.scope()?.system().default_lease_ttl().await,
+            convert::nanoseconds,
+        )
+    }
+
+    async fn max_lease_ttl(&mut self) -> Answer<u64> {
+        self.meter.charge(0).await;
+        answer(
+            self.scope()?.system().max_lease_ttl().await,
+            convert::nanoseconds,
+        )
+    }
+
+    async fn tainted(&mut self) -> Answer<bool> {
+        self.meter.charge(0).await;
+        answer(self.scope()?.system().tainted().await, same)
+    }
+
+    async fn caching_disabled(&mut self) -> Answer<bool> {
+        self.meter.charge(0).await;
+        answer(self.scope()?.system().caching_disabled().await, same)
+    }
+
+    async fn replication_state(&mut self) -> Answer<u32> {
+        self.meter.charge(0).await;
+        answer(self.scope()?.system().replication_state().await, |state| {
+            state.0
+        })
+    }
+
+    async fn mlock_enabled(&mut self) -> Answer<bool> {
+        self.meter.charge(0).await;
+        answer(self.scope()?.system().mlock_enabled().await, same)
+    }
+
+    async fn local_mount(&mut self) -> Answer<bool> {
+        self.meter.charge(0).await;
+        answer(self.scope()?.system().local_mount().await, same)
+    }
+
+    async fn plugin_environment(&mut self) -> Answer<system::Environment> {
+        self.meter.charge(0).await;
+        answer(
+            self.scope()?.system().plugin_environment().await,
+            convert::environment,
+        )
+    }
+
+    async fn get_entity(&mut self, entity_id: String) -> Answer<Option<system::Entity>> {
+        self.meter.charge(entity_id.len()).await;
+        let found = self.scope()?.system().entity(&entity_id).await;
+        answer(found, |entity| entity.map(convert::entity))
+    }
+
+    async fn groups_for_entity(&mut self, entity_id: String) -> Answer<Vec<system::Group>> {
+        self.meter.charge(entity_id.len()).await;
+        let found = self.scope()?.system().groups_for_entity(&entity_id).await;
+        answer(found, |groups| {
+            groups.into_iter().map(convert::group).collect()
+        })
+    }
+
+    async fn generate_password(&mut self, policy_name: String) -> Answer<String> {
+        self.meter.charge(policy_name.len()).await;
+        answer(
+            self.scope()?.system().generate_password(&policy_name).await,
+            same,
+        )
+    }
+
+    async fn cluster_id(&mut self) -> Answer<String> {
+        self.meter.charge(0).await;
+        answer(self.scope()?.system().cluster_id().await, same)
+    }
+
+    async fn wrap_response(&mut self, data: String, ttl: u64) -> Answer<wit::ResponseWrapInfo> {
+        self.meter.charge(data.len()).await;
+        let (data, ttl) = (convert::json(data), convert::duration(ttl));
+        let wrapped = self.scope()?.system().wrap_response(data, ttl).await;
+        answer(wrapped, convert::wrap_info)
+    }
+}
+
+impl log::Host for StoreState {
+    async fn emit(
+        &mut self,
+        level: log::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> Result<()> {
+        let bytes: usize = fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        self.meter.charge(message.len() + bytes).await;
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        self.scope()?.log(LogRecord {
+            level: convert::level(level),
+            message: &message,
+            fields: &fields,
+        });
+        Ok(())
+    }
+}
+
+impl clock::Host for StoreState {
+    async fn now(&mut self) -> Result<wit::Timestamp> {
+        self.meter.charge(0).await;
+        Ok(convert::timestamp(self.scope()?.now()))
+    }
+}
+
+impl random::Host for StoreState {
+    async fn get_bytes(&mut self, len: u32) -> Result<Vec<u8>> {
+        let len = len.min(RANDOM_BYTES_MAX) as usize;
+        self.meter.charge(len).await;
+        let mut bytes = vec![0; len];
+        self.scope()?.random(&mut bytes);
+        Ok(bytes)
+    }
+}
+
+impl deadline::Host for StoreState {
+    async fn time_left(&mut self) -> Result<Option<u64>> {
+        self.meter.charge(0).await;
+        Ok(self.scope()?.time_left().map(convert::nanoseconds))
+    }
+}
+
+/// A table of resources that a guest cannot fill the host's memory with.
+pub(super) fn bounded_table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(super::store::HANDLES_MAX);
+    table
+}

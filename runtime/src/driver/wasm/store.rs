@@ -1,0 +1,238 @@
+//! The only maker of stores: fuel, memory limit and the host's view are always set together, before the first
+//! instruction of a guest runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::Store;
+use wasmtime::component::ResourceTable;
+
+use super::bindings::exports::palisade::plugin::backend;
+use super::bindings::palisade::plugin::types as wit;
+use super::bindings::{Secrets, SecretsPre};
+use super::limiter::{Held, Limiter};
+use super::services::{Meter, bounded_table};
+use super::trap::{self, Circumstances};
+use super::wasi::Wasi;
+use crate::services::{Changes, Cursor, MountServices, Scope, StoreId};
+use crate::{CallError, Limits};
+
+/// Handles that a guest may hold at once: streams, clocks' alarms and transactions.
+pub(super) const HANDLES_MAX: usize = 1024;
+
+/// Fuel after which a guest lets others have the thread: some tens of microseconds. Larger slices show in the
+/// neighbours' latency, smaller ones in the guest's own.
+const YIELD_INTERVAL: u64 = 100_000;
+
+/// What a message may have besides its body: path, headers, names.
+const ENVELOPE_BYTES_MAX: u64 = 1 << 20;
+
+/// What the host knows of one store.
+pub(super) struct StoreState {
+    pub(super) scope: Option<Scope>,
+    pub(super) meter: Meter,
+    pub(super) table: ResourceTable,
+    pub(super) open_transactions: usize,
+    pub(super) wasi: Wasi,
+    limiter: Limiter,
+}
+
+/// Makes the stores of one mount.
+pub(super) struct StoreMaker {
+    component: SecretsPre<StoreState>,
+    services: Arc<MountServices>,
+    limits: Limits,
+    label: String,
+    held: Arc<AtomicU64>,
+    places: Arc<Semaphore>,
+}
+
+impl StoreMaker {
+    /// A maker for one mount. `places` bounds the stores of all mounts.
+    pub(super) fn new(
+        component: SecretsPre<StoreState>,
+        services: Arc<MountServices>,
+        limits: Limits,
+        label: String,
+        places: Arc<Semaphore>,
+    ) -> Self {
+        Self {
+            component,
+            services,
+            limits,
+            label,
+            held: Arc::default(),
+            places,
+        }
+    }
+
+    /// Bytes of memory in all stores that are alive.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// A new store in which the component is instantiated and nothing of it has been called.
+    pub(super) async fn make(&self, scope: Scope) -> Result<GuestStore, CallError> {
+        let place = self.take_place().await?;
+        let (id, cursor) = self.services.changes().join();
+        let mut store = self.guarded(scope).map_err(|error| self.unusable(&error))?;
+        match self.component.instantiate_async(&mut store).await {
+            Ok(exports) => Ok(GuestStore {
+                store,
+                exports,
+                id,
+                cursor,
+                _place: place,
+            }),
+            Err(error) => Err(self.explain(&store, error)),
+        }
+    }
+
+    /// Gives a store that is used again the fuel of a new request.
+    pub(super) fn renew(&self, store: &mut GuestStore) -> Result<(), CallError> {
+        store.store.data_mut().limiter.forget_refusal();
+        let fuelled = store.store.set_fuel(self.limits.fuel);
+        fuelled.map_err(|error| self.unusable(&error))
+    }
+
+    /// What a guest's failure means.
+    pub(super) fn why(&self, store: &GuestStore, error: wasmtime::Error) -> CallError {
+        self.explain(&store.store, error)
+    }
+
+    /// How large a body may be.
+    pub(super) fn message_bytes_max(&self) -> u64 {
+        self.limits.message_bytes
+    }
+
+    async fn take_place(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        place.map_err(|_| CallError::Stopping)
+    }
+
+    /// An empty store that is guarded on every side.
+    fn guarded(&self, scope: Scope) -> wasmtime::Result<Store<StoreState>> {
+        let state = StoreState {
+            scope: Some(scope),
+            meter: Meter::default(),
+            table: bounded_table(),
+            open_transactions: 0,
+            wasi: Wasi::new(&self.services),
+            limiter: Limiter::new(&self.limits, Held::of(&self.held)),
+        };
+        let mut store = Store::try_new(self.component.engine(), state)?;
+        store.limiter(|state| &mut state.limiter);
+        store.set_fuel(self.limits.fuel)?;
+        store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
+        store.set_hostcall_fuel(self.copied_bytes_max());
+        store.set_max_component_handles(HANDLES_MAX);
+        Ok(store)
+    }
+
+    /// What one call may copy out of the guest: a whole message and what is around it.
+    fn copied_bytes_max(&self) -> usize {
+        let bytes = self.limits.message_bytes.saturating_add(ENVELOPE_BYTES_MAX);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    fn explain(&self, store: &Store<StoreState>, error: wasmtime::Error) -> CallError {
+        trap::explain(
+            error,
+            &Circumstances {
+                plugin: &self.label,
+                fuel: self.limits.fuel,
+                message_bytes: self.limits.message_bytes,
+                refusal: store.data().limiter.refusal(),
+            },
+        )
+    }
+
+    fn unusable(&self, error: &wasmtime::Error) -> CallError {
+        CallError::Trap {
+            plugin: self.label.clone(),
+            trap: format!("its store could not be prepared: {error}"),
+        }
+    }
+}
+
+/// A store with the component in it.
+pub(super) struct GuestStore {
+    store: Store<StoreState>,
+    exports: Secrets,
+    id: StoreId,
+    cursor: Cursor,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What a guest's export answers: the outer error ends the store, the inner one is an ordinary answer.
+pub(super) type Answer<T> = wasmtime::Result<Result<T, wit::PluginError>>;
+
+impl GuestStore {
+    /// Its name among the stores of the mount.
+    pub(super) fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// Whether anything at all was committed since news were last asked for.
+    pub(super) fn has_news(&self, services: &MountServices) -> bool {
+        services.changes().moved(self.cursor)
+    }
+
+    /// What other stores of the mount committed since this was last asked.
+    pub(super) fn news(&mut self, services: &MountServices) -> Changes {
+        services.changes().since(self.id, &mut self.cursor)
+    }
+
+    /// Lets the guest see this view of the host, until [`leave`](Self::leave).
+    pub(super) fn enter(&mut self, scope: Scope) {
+        self.store.data_mut().scope = Some(scope);
+    }
+
+    /// Takes the view away again, and hands on the guest's unfinished lines.
+    pub(super) fn leave(&mut self) -> Option<Scope> {
+        let state = self.store.data_mut();
+        state.wasi.flush();
+        state.scope.take()
+    }
+
+    /// Whether the guest has put everything back that it opened: a handle of one request is not for the next.
+    pub(super) fn is_tidy(&self) -> bool {
+        self.store.data().open_transactions == 0
+    }
+
+    pub(super) async fn describe(&mut self) -> wasmtime::Result<backend::Description> {
+        let backend = self.exports.palisade_plugin_backend();
+        backend.call_describe(&mut self.store).await
+    }
+
+    pub(super) async fn setup(&mut self, config: &backend::SetupConfig) -> Answer<()> {
+        let backend = self.exports.palisade_plugin_backend();
+        backend.call_setup(&mut self.store, config).await
+    }
+
+    pub(super) async fn initialize(&mut self) -> Answer<()> {
+        let backend = self.exports.palisade_plugin_backend();
+        backend.call_initialize(&mut self.store).await
+    }
+
+    pub(super) async fn handle(&mut self, request: &wit::Request) -> Answer<Option<wit::Response>> {
+        let backend = self.exports.palisade_plugin_backend();
+        backend.call_handle_request(&mut self.store, request).await
+    }
+
+    pub(super) async fn exists(&mut self, request: &wit::Request) -> Answer<backend::Existence> {
+        let backend = self.exports.palisade_plugin_backend();
+        backend.call_check_existence(&mut self.store, request).await
+    }
+
+    pub(super) async fn invalidate(&mut self, key: &str) -> wasmtime::Result<()> {
+        let backend = self.exports.palisade_plugin_backend();
+        backend.call_invalidate_key(&mut self.store, key).await
+    }
+
+    pub(super) async fn cleanup(&mut self) -> wasmtime::Result<()> {
+        let backend = self.exports.palisade_plugin_backend();
+        backend.call_cleanup(&mut self.store).await
+    }
+}

@@ -1,0 +1,213 @@
+//! The WASI interfaces that standard libraries import, one by one, with nothing behind them: no environment, no
+//! arguments, a closed input, and output that goes line by line into the plugin's bounded log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime::Result;
+use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
+use wasmtime_wasi::p2::bindings::{cli, clocks, random};
+use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use super::store::{HANDLES_MAX, StoreState};
+use crate::services::MountServices;
+
+/// Randomness that a guest gets at once, in bytes: one call stays short.
+const RANDOM_BYTES_MAX: u64 = 16 << 10;
+
+/// What a guest may write at once, and the longest line, in bytes. Longer lines are broken.
+const LINE_BYTES_MAX: usize = 4 << 10;
+
+/// Links exactly what the inspector lets through.
+pub(super) fn link(linker: &mut Linker<StoreState>) -> Result<()> {
+    link_cli(linker)?;
+    io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    io::poll::add_to_linker::<_, HasSelf<StoreState>>(linker, |state| state)?;
+    io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)?;
+    random::random::add_to_linker::<_, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |state| state.ctx().ctx.random())
+}
+
+fn link_cli(linker: &mut Linker<StoreState>) -> Result<()> {
+    cli::environment::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::exit::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::stdin::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::stdout::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::stderr::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, WasiCliView::cli)
+}
+
+/// The table of handles, as the interfaces of `wasi:io` want to see it.
+struct Table;
+
+impl HasData for Table {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// A store's WASI context, made when the guest first asks for it: most requests never do.
+pub(super) struct Wasi {
+    context: Option<WasiCtx>,
+    stdout: Output,
+    stderr: Output,
+}
+
+impl Wasi {
+    /// No context yet; output will go to `services`.
+    pub(super) fn new(services: &Arc<MountServices>) -> Self {
+        Self {
+            context: None,
+            stdout: Output::new("stdout", services),
+            stderr: Output::new("stderr", services),
+        }
+    }
+
+    /// Hands on what was written without an end of line.
+    pub(super) fn flush(&self) {
+        self.stdout.hand_on();
+        self.stderr.hand_on();
+    }
+
+    fn context(&mut self) -> &mut WasiCtx {
+        let (stdout, stderr) = (&self.stdout, &self.stderr);
+        self.context.get_or_insert_with(|| {
+            WasiCtx::builder()
+                .stdout(stdout.clone())
+                .stderr(stderr.clone())
+                .max_random_size(RANDOM_BYTES_MAX)
+                .build()
+        })
+    }
+}
+
+impl WasiView for StoreState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: self.wasi.context(),
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Waiting is left to the table; what is our own is that a long list is refused and that asking costs something.
+/// Asking a million times whether a clock has struck would otherwise hold the thread and burn no fuel.
+impl io::poll::Host for StoreState {
+    async fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
+        if pollables.len() > HANDLES_MAX {
+            let asked = pollables.len();
+            wasmtime::bail!("it polled {asked} handles at once, {HANDLES_MAX} are allowed");
+        }
+        self.meter.charge(pollables.len() * size_of::<u64>()).await;
+        io::poll::Host::poll(&mut self.table, pollables).await
+    }
+}
+
+impl io::poll::HostPollable for StoreState {
+    async fn ready(&mut self, pollable: Resource<DynPollable>) -> Result<bool> {
+        self.meter.charge(0).await;
+        io::poll::HostPollable::ready(&mut self.table, pollable).await
+    }
+
+    async fn block(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        self.meter.charge(0).await;
+        io::poll::HostPollable::block(&mut self.table, pollable).await
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        io::poll::HostPollable::drop(&mut self.table, pollable)
+    }
+}
+
+/// One of a guest's two output streams. All handles of it share one line.
+#[derive(Clone)]
+struct Output {
+    stream: &'static str,
+    services: Arc<MountServices>,
+    line: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Output {
+    fn new(stream: &'static str, services: &Arc<MountServices>) -> Self {
+        Self {
+            stream,
+            services: Arc::clone(services),
+            line: Arc::default(),
+        }
+    }
+
+    fn append(&self, bytes: &[u8]) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        for &byte in bytes {
+            if byte != b'\n' {
+                line.push(byte);
+            }
+            if byte == b'\n' || line.len() >= LINE_BYTES_MAX {
+                self.services.output(self.stream, &line);
+                line.clear();
+            }
+        }
+    }
+
+    fn hand_on(&self) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if !line.is_empty() {
+            self.services.output(self.stream, &line);
+            line.clear();
+        }
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for one of these, and it is not linked.
+        Box::new(tokio::io::sink())
+    }
+}
+
+#[async_trait]
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > LINE_BYTES_MAX {
+            return Err(StreamError::trap(
+                "it wrote more at once than it was allowed",
+            ));
+        }
+        self.append(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(LINE_BYTES_MAX)
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}

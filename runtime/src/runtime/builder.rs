@@ -1,0 +1,168 @@
+//! Collects what a runtime needs, and opens it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use palisade_contract::Plugin;
+
+use super::drivers::{WorkerInspector, driver_of};
+use super::mount::Mount;
+use super::record::{self, Record};
+use super::table::Table;
+use super::workshop::Workshop;
+use super::{Inner, Runtime, disable};
+use crate::catalog::{Catalog, ComponentInspector, PluginDirectory};
+use crate::driver::Driver;
+use crate::services::SystemFacts;
+use crate::store::Store;
+use crate::{LaunchError, MountError, PluginName, RuntimeKind, Timeouts, Workers};
+
+/// The kinds that every runtime can run.
+const KINDS: [RuntimeKind; 3] = [RuntimeKind::Builtin, RuntimeKind::Native, RuntimeKind::Wasm];
+
+/// Collects what a runtime needs.
+#[derive(Default)]
+pub struct RuntimeBuilder {
+    workers: Option<Workers>,
+    store: Option<Arc<dyn Store>>,
+    directory: Option<PluginDirectory>,
+    builtins: Vec<(PluginName, Arc<dyn Plugin>)>,
+    timeouts: Timeouts,
+    facts: SystemFacts,
+    drivers: BTreeMap<RuntimeKind, Arc<dyn Driver>>,
+    inspector: Option<Arc<dyn ComponentInspector>>,
+}
+
+impl RuntimeBuilder {
+    /// What [`enter_worker`](crate::enter_worker) yielded. Required.
+    pub fn workers(mut self, workers: Workers) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Where everything is kept; the server hands its barrier. Required.
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Where artifacts are; without one nothing can be registered.
+    pub fn plugin_directory(mut self, directory: PluginDirectory) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// Links a plugin into the runtime under a name.
+    pub fn builtin(mut self, name: PluginName, plugin: Arc<dyn Plugin>) -> Self {
+        self.builtins.push((name, plugin));
+        self
+    }
+
+    /// How long the steps of a plugin's life may take.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// What plugins are told of the server: its lease times, version and cluster.
+    pub fn system_facts(mut self, facts: SystemFacts) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// Runs plugins of that kind with another driver than the runtime's own.
+    pub fn driver(mut self, kind: RuntimeKind, driver: Arc<dyn Driver>) -> Self {
+        self.drivers.insert(kind, driver);
+        self
+    }
+
+    /// Looks at components with another inspector than the runtime's own.
+    pub fn inspector(mut self, inspector: Arc<dyn ComponentInspector>) -> Self {
+        self.inspector = Some(inspector);
+        self
+    }
+
+    /// Opens the runtime, with the mounts that the store knows. Mounts start lazily: no plugin runs yet.
+    ///
+    /// # Errors
+    ///
+    /// Which required parts are missing, all of them, or why the store or a driver failed.
+    pub async fn build(self) -> Result<Runtime, MountError> {
+        let workshop = Arc::new(self.workshop()?);
+        let table = Table::default();
+        for record in record::load(&*workshop.store).await? {
+            take_in(&workshop, &table, record).await?;
+        }
+        Ok(Runtime {
+            inner: Arc::new(Inner::new(workshop, table)),
+        })
+    }
+
+    fn workshop(mut self) -> Result<Workshop, MountError> {
+        self.add_drivers()?;
+        let inspector = self.inspector.take().or_else(|| self.worker_inspector());
+        let complete = self.drivers.len() == KINDS.len();
+        let (Some(store), Some(inspector), true) = (&self.store, &inspector, complete) else {
+            return Err(self.lacking(complete && inspector.is_some()));
+        };
+        let (store, inspector) = (Arc::clone(store), Arc::clone(inspector));
+        let catalog = Catalog::new(Arc::clone(&store), self.directory, inspector, self.builtins);
+        Ok(Workshop {
+            catalog,
+            drivers: self.drivers,
+            store,
+            timeouts: self.timeouts,
+            facts: self.facts,
+        })
+    }
+
+    /// Adds the runtime's own driver for each kind that has none, as far as they can be made.
+    fn add_drivers(&mut self) -> Result<(), LaunchError> {
+        for kind in KINDS {
+            if self.drivers.contains_key(&kind) {
+                continue;
+            }
+            if let Some(driver) = driver_of(kind, self.workers.as_ref(), &self.timeouts)? {
+                self.drivers.insert(kind, driver);
+            }
+        }
+        Ok(())
+    }
+
+    fn worker_inspector(&self) -> Option<Arc<dyn ComponentInspector>> {
+        let workers = self.workers.clone()?;
+        let timeouts = self.timeouts.clone();
+        Some(Arc::new(WorkerInspector { workers, timeouts }))
+    }
+
+    fn lacking(&self, needs_no_workers: bool) -> MountError {
+        let workers =
+            "its workers (`main` must begin with `enter_worker()`; hand over what it yields)";
+        let store = "its store (where everything is kept)";
+        let missing: Vec<_> = [
+            (!needs_no_workers && self.workers.is_none()).then_some(workers),
+            self.store.is_none().then_some(store),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        MountError::Invalid(format!("the runtime lacks {}", missing.join(" and ")))
+    }
+}
+
+/// A mount that the store knows: listed from now on, and started by its first request.
+async fn take_in(
+    workshop: &Arc<Workshop>,
+    table: &Table,
+    record: Record,
+) -> Result<(), MountError> {
+    if record.disabling {
+        // The server went away in the middle of it.
+        return disable::erase(workshop, &record).await;
+    }
+    match table.reserve(record.path.clone()) {
+        Ok(path) => path.open(Arc::new(Mount::idle(workshop, record)?)),
+        Err(error) => tracing::error!(path = %record.path, %error, "a mount is left out"),
+    }
+    Ok(())
+}

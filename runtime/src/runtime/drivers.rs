@@ -1,0 +1,48 @@
+//! The runtime's own drivers and inspector, made from the workers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use palisade_contract::SectionFacts;
+
+use crate::catalog::{ComponentInspector, Verified};
+use crate::driver::Driver;
+use crate::driver::builtin::BuiltinDriver;
+use crate::driver::native::NativeDriver;
+use crate::driver::wasm::{self, WasmDriver};
+use crate::{LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
+
+/// The driver for plugins of that kind. Builtins need no workers.
+pub(super) fn driver_of(
+    kind: RuntimeKind,
+    workers: Option<&Workers>,
+    timeouts: &Timeouts,
+) -> Result<Option<Arc<dyn Driver>>, LaunchError> {
+    Ok(match (kind, workers) {
+        (RuntimeKind::Builtin, _) => Some(Arc::new(BuiltinDriver::new(timeouts))),
+        (RuntimeKind::Wasm, Some(workers)) => Some(Arc::new(WasmDriver::new(
+            workers.clone(),
+            timeouts.clone(),
+        )?)),
+        (RuntimeKind::Native, Some(workers)) => Some(Arc::new(NativeDriver::new(
+            workers.clone(),
+            timeouts.clone(),
+        ))),
+        (_, None) => None,
+    })
+}
+
+/// Looks at components in a worker process.
+pub(super) struct WorkerInspector {
+    pub(super) workers: Workers,
+    pub(super) timeouts: Timeouts,
+}
+
+#[async_trait]
+impl ComponentInspector for WorkerInspector {
+    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+        let limit = self.timeouts.inspect;
+        let inspection = wasm::inspect_artifact(&self.workers, artifact, limit).await?;
+        Ok(inspection.facts)
+    }
+}

@@ -1,0 +1,78 @@
+//! A request's way in and a response's way out, between the server and a mount.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_contract::{Existence, Request, Response};
+
+use super::Inner;
+use super::mount::Mount;
+use crate::CallError;
+use crate::services::Deadline;
+
+/// How much of an unknown path an error shows, in bytes.
+const PATH_SHOWN: usize = 256;
+
+/// Answers a request.
+pub(super) async fn handle(
+    inner: &Inner,
+    mut request: Request,
+    timeout: Option<Duration>,
+) -> Result<Option<Response>, CallError> {
+    let (mount, deadline) = address(inner, &mut request, timeout)?;
+    let mut response = mount.handle(request, deadline).await?;
+    if let Some(response) = &mut response {
+        mount.filter(response);
+    }
+    Ok(response)
+}
+
+/// Whether the thing at the request's path exists.
+pub(super) async fn exists(
+    inner: &Inner,
+    mut request: Request,
+    timeout: Option<Duration>,
+) -> Result<Existence, CallError> {
+    let (mount, deadline) = address(inner, &mut request, timeout)?;
+    mount.exists(request, deadline).await
+}
+
+/// Finds the mount, checks the request against its limits, and makes it the mount's.
+fn address(
+    inner: &Inner,
+    request: &mut Request,
+    timeout: Option<Duration>,
+) -> Result<(Arc<Mount>, Deadline), CallError> {
+    if inner.is_stopping() {
+        return Err(CallError::Stopping);
+    }
+    let (mount, prefix_length) = inner
+        .table
+        .route(&request.path)
+        .ok_or_else(|| no_mount(request))?;
+    let admission = mount.admission();
+    let limits = admission.limits();
+    check_body(request, limits.message_bytes)?;
+    let limit = timeout.map_or(limits.request_timeout, |timeout| {
+        timeout.min(limits.request_timeout)
+    });
+    mount.address(request, prefix_length);
+    Ok((mount, Deadline::after(limit)))
+}
+
+fn check_body(request: &Request, limit: u64) -> Result<(), CallError> {
+    let bytes = request.data.as_str().len() as u64;
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(CallError::TooLarge {
+        what: "request body",
+        bytes,
+        limit,
+    })
+}
+
+fn no_mount(request: &Request) -> CallError {
+    let path: String = request.path.chars().take(PATH_SHOWN).collect();
+    CallError::NoMount { path }
+}

@@ -1,0 +1,148 @@
+//! A plugin that dies: the caller is told, nothing else is harmed, and the next request is served.
+
+use std::time::{Duration, Instant};
+
+use palisade_runtime::ErrorKind;
+use palisade_runtime::contract::Operation;
+use palisade_tests::{Guest, Harness, Mode, expect_kind};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::{Value, json};
+
+use crate::case::cases;
+
+cases! {
+    a_crash_is_told_and_the_next_request_is_served,
+    a_panic_is_told_and_the_next_request_is_served,
+    an_exit_is_told_and_the_next_request_is_served,
+    a_crash_of_one_mount_leaves_its_sister_alone,
+    a_killed_process_is_replaced_at_the_next_request,
+    a_write_that_may_have_had_an_effect_is_not_sent_again,
+    fifty_requests_after_a_crash_cause_one_start,
+    a_plugin_that_keeps_crashing_is_started_ever_later,
+}
+
+async fn a_crash_is_told_and_the_next_request_is_served(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let outcome = h.write("hostile/crash", Value::Null).await;
+    let kind = match h.mode.is_wasm() {
+        true => ErrorKind::Trap,
+        false => ErrorKind::Crashed,
+    };
+    let error = expect_kind(outcome, kind);
+    assert!(error.to_string().contains("hostile"), "{error}");
+    assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn a_panic_is_told_and_the_next_request_is_served(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let outcome = h.write("hostile/panic", Value::Null).await;
+    let kind = match h.mode {
+        Mode::Builtin => ErrorKind::Crashed,
+        // The shim catches it; the process serves others too.
+        Mode::Native => ErrorKind::Plugin,
+        Mode::WasmCall | Mode::WasmMount => ErrorKind::Trap,
+    };
+    expect_kind(outcome, kind);
+    assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn an_exit_is_told_and_the_next_request_is_served(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let outcome = h.write("hostile/exit", json!({ "code": 3 })).await;
+    let kind = match h.mode.is_wasm() {
+        true => ErrorKind::Trap,
+        false => ErrorKind::Crashed,
+    };
+    expect_kind(outcome, kind);
+    assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn a_crash_of_one_mount_leaves_its_sister_alone(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    h.mount_at("sister", Guest::Hostile, &[]).await;
+    let waiting = {
+        let h = h.clone();
+        tokio::spawn(async move { h.write("sister/wait", json!({ "ms": 700 })).await })
+    };
+    h.write("hostile/crash", Value::Null).await.unwrap_err();
+    waiting.await.unwrap().unwrap();
+}
+
+async fn a_killed_process_is_replaced_at_the_next_request(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    h.write("hostile/store/a", json!({ "value": "kept" }))
+        .await
+        .unwrap();
+    let first = process(&h);
+    kill_process(first, Signal::KILL).unwrap();
+    assert_eq!(h.read("hostile/store/a").await.unwrap()["value"], "kept");
+    assert_ne!(process(&h), first);
+    reaped(first).await;
+}
+
+async fn a_write_that_may_have_had_an_effect_is_not_sent_again(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let before = initialized(&h).await;
+    // It writes, then dies: sent a second time it would kill the next process as well.
+    let outcome = h
+        .write("hostile/write-then/exit/a", json!({ "value": "once" }))
+        .await;
+    outcome.unwrap_err();
+    let after = initialized(&h).await;
+    assert_eq!(after, before + 1, "one start after one crash");
+}
+
+async fn fifty_requests_after_a_crash_cause_one_start(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let before = initialized(&h).await;
+    kill_process(process(&h), Signal::KILL).unwrap();
+    let read = || {
+        let h = h.clone();
+        tokio::spawn(async move { h.read("hostile/echo").await })
+    };
+    for read in std::iter::repeat_with(read).take(50).collect::<Vec<_>>() {
+        read.await.unwrap().unwrap();
+    }
+    assert_eq!(initialized(&h).await, before + 1);
+}
+
+async fn a_plugin_that_keeps_crashing_is_started_ever_later(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let mut refused = None;
+    for _ in 0..6 {
+        let limit = Duration::from_millis(500);
+        let outcome = h.request_within(limit, Operation::Update, "hostile/crash", Value::Null);
+        let error = outcome.await.unwrap_err();
+        if error.kind() == ErrorKind::Unavailable {
+            refused = Some(error);
+            break;
+        }
+    }
+    let error = refused
+        .expect("a start should have been put off")
+        .to_string();
+    assert!(error.contains("times in a row"), "{error}");
+}
+
+/// How often `initialize` has run, once for each generation.
+async fn initialized(h: &Harness) -> u64 {
+    let answer = h.read("hostile/initialized").await.unwrap();
+    answer["times"].as_u64().unwrap()
+}
+
+fn process(h: &Harness) -> Pid {
+    let id = h.info("hostile").process_id.expect("a process runs");
+    Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
+}
+
+/// A process that is dead and reaped has no entry any more.
+async fn reaped(process: Pid) {
+    let begun = Instant::now();
+    while test_kill_process(process).is_ok() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "it is still there"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

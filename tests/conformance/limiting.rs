@@ -1,0 +1,166 @@
+//! Deadlines, memory and floods: what one plugin takes is not taken from others.
+
+use std::time::{Duration, Instant};
+
+use palisade_runtime::ErrorKind;
+use palisade_runtime::contract::Operation;
+use palisade_tests::{Guest, Harness, expect_kind};
+use serde_json::{Value, json};
+
+use crate::case::cases;
+
+cases! {
+    a_plugin_that_waits_too_long_meets_its_deadline,
+    an_endless_loop_meets_its_deadline,
+    an_endless_fill_of_memory_meets_its_deadline,
+    a_deadline_that_has_passed_is_refused_at_once,
+    a_loop_in_one_mount_does_not_hold_up_another,
+    memory_over_the_limit_is_refused_with_the_limit,
+    a_plugin_that_asks_for_too_much_memory_can_go_on_with_less,
+    endless_recursion_ends_the_call_and_nothing_else,
+    a_caller_that_goes_away_leaves_the_mount_in_order,
+    a_plugin_knows_how_much_time_is_left,
+    a_flood_of_log_lines_harms_nobody,
+    what_a_plugin_prints_reaches_no_answer,
+}
+
+const SHORT: Duration = Duration::from_millis(1500);
+
+/// How late a refusal may come on a busy machine.
+const LATE: Duration = Duration::from_secs(10);
+
+async fn a_plugin_that_waits_too_long_meets_its_deadline(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    times_out(&h, "hostile/wait", json!({ "ms": 60_000 })).await;
+    assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn an_endless_loop_meets_its_deadline(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    times_out(&h, "hostile/spin", Value::Null).await;
+}
+
+async fn an_endless_fill_of_memory_meets_its_deadline(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    times_out(&h, "hostile/spin-memory", Value::Null).await;
+}
+
+async fn times_out(h: &Harness, path: &str, body: Value) {
+    h.read("hostile/echo").await.unwrap();
+    let begun = Instant::now();
+    let outcome = h.request_within(SHORT, Operation::Update, path, body).await;
+    expect_kind(outcome, ErrorKind::Timeout);
+    let took = begun.elapsed();
+    assert!((SHORT..SHORT + LATE).contains(&took), "{took:?}");
+}
+
+async fn a_deadline_that_has_passed_is_refused_at_once(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let before = h.read("hostile/store/a").await.unwrap();
+    let body = json!({ "value": "x" });
+    let outcome = h.request_within(Duration::ZERO, Operation::Update, "hostile/store/a", body);
+    expect_kind(outcome.await, ErrorKind::Timeout);
+    assert_eq!(h.read("hostile/store/a").await.unwrap(), before);
+}
+
+async fn a_loop_in_one_mount_does_not_hold_up_another(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    h.mount_at("other", Guest::Hostile, &[]).await;
+    h.read("other/echo").await.unwrap();
+    let spinning = {
+        let h = h.clone();
+        let limit = Duration::from_secs(8);
+        tokio::spawn(async move {
+            h.request_within(limit, Operation::Update, "hostile/spin", Value::Null)
+                .await
+        })
+    };
+    for _ in 0..20 {
+        h.read("other/echo").await.unwrap();
+    }
+    assert!(!spinning.is_finished(), "the loop should still be running");
+    expect_kind(spinning.await.unwrap(), ErrorKind::Timeout);
+}
+
+async fn memory_over_the_limit_is_refused_with_the_limit(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let path = "hostile/write-then/hog/a";
+    let outcome = h.write(path, json!({ "value": "x" })).await;
+    let error = expect_kind(outcome, ErrorKind::OutOfMemory).to_string();
+    assert!(error.contains(&(64 << 20).to_string()), "{error}");
+    assert!(error.contains("memory_bytes"), "{error}");
+    assert_eq!(h.read("hostile/store/a").await.unwrap(), Value::Null);
+}
+
+async fn a_plugin_that_asks_for_too_much_memory_can_go_on_with_less(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let greedy = h.write("hostile/hog", Value::Null).await.unwrap();
+    assert_eq!(greedy["refused"], true);
+    assert!(greedy["taken"].as_u64().unwrap() < 64 << 20);
+
+    // The control: less than the limit is given.
+    let modest = h
+        .write("hostile/hog", json!({ "bytes": 8 << 20 }))
+        .await
+        .unwrap();
+    assert_eq!(modest["refused"], false);
+}
+
+async fn endless_recursion_ends_the_call_and_nothing_else(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    h.mount_at("other", Guest::Hostile, &[]).await;
+    h.write("hostile/deep", Value::Null).await.unwrap_err();
+    assert!(h.read("hostile/echo").await.is_ok());
+    assert!(h.read("other/echo").await.is_ok());
+}
+
+async fn a_caller_that_goes_away_leaves_the_mount_in_order(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    h.read("hostile/echo").await.unwrap();
+    let request = h.write("hostile/wait", json!({ "ms": 60_000 }));
+    let gone = tokio::time::timeout(Duration::from_millis(300), request).await;
+    assert!(gone.is_err(), "the request should have been waiting");
+    for _ in 0..3 {
+        h.read("hostile/echo").await.unwrap();
+    }
+    // Nothing counts as in flight any more: stopping does not wait for it.
+    let begun = Instant::now();
+    h.disable("hostile").await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+async fn a_plugin_knows_how_much_time_is_left(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let answer = h.request_within(
+        Duration::from_secs(20),
+        Operation::Read,
+        "hostile/time-left",
+        Value::Null,
+    );
+    let answer: Value = answer.await.unwrap().unwrap().data.parse().unwrap();
+    let left = answer["ms"].as_u64().unwrap();
+    assert!((1..=20_000).contains(&left), "{left}");
+}
+
+async fn a_flood_of_log_lines_harms_nobody(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let flood = json!({ "lines": 20_000, "bytes": 1_000, "level": "info" });
+    h.write("hostile/log", flood).await.unwrap();
+    let odd = json!({ "lines": 1, "bytes": 1 << 20, "level": "error" });
+    h.write("hostile/log", odd).await.unwrap();
+    assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn what_a_plugin_prints_reaches_no_answer(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let text = "1|5|unix|/nowhere|grpc|\n".repeat(2_000);
+    h.write("hostile/print", json!({ "text": text }))
+        .await
+        .unwrap();
+    let seen = h.read("hostile/echo").await.unwrap();
+    assert_eq!(seen["path"], "echo");
+}

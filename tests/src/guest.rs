@@ -1,0 +1,93 @@
+//! The guests in every build: linked in, as an executable, as a component.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use palisade_contract::{Plugin, PluginType};
+
+use crate::Mode;
+
+/// A plugin that the suites run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guest {
+    /// The key-value engine.
+    Kv,
+    /// Misbehaves on purpose.
+    Hostile,
+}
+
+impl Guest {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Kv, Self::Hostile];
+
+    /// Its name in the catalog, which is also its executable's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kv => "kv",
+            Self::Hostile => "hostile",
+        }
+    }
+
+    /// What it is for.
+    pub fn plugin_type(self) -> PluginType {
+        match self {
+            Self::Kv | Self::Hostile => PluginType::Secret,
+        }
+    }
+
+    /// Itself, linked in.
+    pub fn plugin(self) -> Arc<dyn Plugin> {
+        match self {
+            Self::Kv => palisade_kv::plugin(),
+            Self::Hostile => palisade_hostile::plugin(),
+        }
+    }
+
+    /// The file that runs in a mode; none for a builtin.
+    pub fn artifact(self, mode: Mode) -> Option<PathBuf> {
+        match mode {
+            Mode::Builtin => None,
+            Mode::Native => Some(self.executable()),
+            Mode::WasmCall | Mode::WasmMount => Some(self.component()),
+        }
+    }
+
+    /// The native executable.
+    pub fn executable(self) -> PathBuf {
+        built(profile_directory().join(self.name()))
+    }
+
+    /// The component.
+    pub fn component(self) -> PathBuf {
+        built(component_directory().join(format!("palisade_{}.wasm", self.name())))
+    }
+}
+
+/// Where components are built.
+fn component_directory() -> PathBuf {
+    let profile = profile_directory();
+    let target = profile
+        .parent()
+        .expect("a profile lies in the target directory");
+    target.join("wasm32-wasip2").join("component")
+}
+
+/// This executable is `<target>/<profile>/deps/<test>`.
+fn profile_directory() -> PathBuf {
+    let executable = std::env::current_exe().expect("a test knows where it is");
+    executable
+        .ancestors()
+        .nth(2)
+        .expect("cargo puts tests two folders deep")
+        .to_path_buf()
+}
+
+fn built(path: PathBuf) -> PathBuf {
+    let is_built = Path::is_file(&path);
+    assert!(
+        is_built,
+        "{} is not built; run `cargo xtask guests`",
+        path.display()
+    );
+    path
+}
