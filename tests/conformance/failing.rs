@@ -22,11 +22,17 @@ async fn every_kind_of_plugin_error_crosses_with_its_text(h: Harness) {
         ("internal", PluginErrorKind::Internal),
         ("coded", PluginErrorKind::Coded(418)),
         ("bad-request", PluginErrorKind::BadRequest),
-        ("unsupported-operation", PluginErrorKind::UnsupportedOperation),
+        (
+            "unsupported-operation",
+            PluginErrorKind::UnsupportedOperation,
+        ),
         ("unsupported-path", PluginErrorKind::UnsupportedPath),
         ("invalid-request", PluginErrorKind::InvalidRequest),
         ("permission-denied", PluginErrorKind::PermissionDenied),
-        ("multi-authorization-pending", PluginErrorKind::MultiAuthorizationPending),
+        (
+            "multi-authorization-pending",
+            PluginErrorKind::MultiAuthorizationPending,
+        ),
         ("unrecoverable", PluginErrorKind::Unrecoverable),
     ];
     h.mount(Guest::Hostile).await;
@@ -42,7 +48,9 @@ async fn every_kind_of_plugin_error_crosses_with_its_text(h: Harness) {
 async fn an_error_response_of_the_old_kind_crosses(h: Harness) {
     h.mount(Guest::Hostile).await;
     let body = json!({ "message": "said so" });
-    let answer = h.request(Operation::Update, "hostile/fail/response", body).await;
+    let answer = h
+        .request(Operation::Update, "hostile/fail/response", body)
+        .await;
     let answer = answer.unwrap().unwrap();
     assert_eq!(answer.error_text().as_deref(), Some("said so"));
 }
@@ -60,7 +68,9 @@ async fn a_wrong_field_is_the_callers_fault_and_named(h: Harness) {
 
 async fn an_answer_that_is_no_json_is_refused(h: Harness) {
     h.mount(Guest::Hostile).await;
-    let answer = h.request(Operation::Read, "hostile/bad-json", Value::Null).await;
+    let answer = h
+        .request(Operation::Read, "hostile/bad-json", Value::Null)
+        .await;
     expect_kind(answer, ErrorKind::Protocol);
     assert!(h.read("hostile/echo").await.is_ok());
 }

@@ -14,20 +14,17 @@ pub enum Guest {
     Kv,
     /// Misbehaves on purpose.
     Hostile,
-    /// Logs in with a passcode.
-    Passcode,
 }
 
 impl Guest {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Kv, Self::Hostile, Self::Passcode];
+    pub const ALL: [Self; 2] = [Self::Kv, Self::Hostile];
 
     /// Its name in the catalog, which is also its executable's.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kv => "kv",
             Self::Hostile => "hostile",
-            Self::Passcode => "passcode",
         }
     }
 
@@ -35,7 +32,6 @@ impl Guest {
     pub fn plugin_type(self) -> PluginType {
         match self {
             Self::Kv | Self::Hostile => PluginType::Secret,
-            Self::Passcode => PluginType::Auth,
         }
     }
 
@@ -44,7 +40,6 @@ impl Guest {
         match self {
             Self::Kv => palisade_kv::plugin(),
             Self::Hostile => palisade_hostile::plugin(),
-            Self::Passcode => palisade_passcode::plugin(),
         }
     }
 
@@ -69,9 +64,11 @@ impl Guest {
 }
 
 /// Where components are built.
-pub fn component_directory() -> PathBuf {
+fn component_directory() -> PathBuf {
     let profile = profile_directory();
-    let target = profile.parent().expect("a profile lies in the target directory");
+    let target = profile
+        .parent()
+        .expect("a profile lies in the target directory");
     target.join("wasm32-wasip2").join("component")
 }
 

@@ -161,10 +161,16 @@ impl Harness {
     ///
     /// As [`Harness::mount`].
     pub async fn mount_at(&self, path: &str, guest: Guest, options: &[(&str, &str)]) -> MountInfo {
-        self.register(guest).await.expect("the guest can be registered");
+        self.register(guest)
+            .await
+            .expect("the guest can be registered");
         let mount = self.enable(path, guest, options).await;
         let mount = mount.expect("the guest can be enabled");
-        assert_eq!(mount.runtime, self.mode.runtime(), "it runs in the wrong mode");
+        assert_eq!(
+            mount.runtime,
+            self.mode.runtime(),
+            "it runs in the wrong mode"
+        );
         mount
     }
 
@@ -244,7 +250,8 @@ impl Harness {
         path: &str,
         data: Value,
     ) -> Outcome {
-        self.request_text(timeout, operation, path, data.to_string()).await
+        self.request_text(timeout, operation, path, data.to_string())
+            .await
     }
 
     /// Sends a request with this very text as its data.
@@ -319,7 +326,10 @@ impl Harness {
 /// The data of an answer.
 fn data(outcome: Outcome) -> Result<Value, CallError> {
     let response = outcome?.unwrap_or_default();
-    Ok(response.data.parse().expect("answers to these tests are JSON"))
+    Ok(response
+        .data
+        .parse()
+        .expect("answers to these tests are JSON"))
 }
 
 fn mount_path(path: &str) -> MountPath {
