@@ -97,4 +97,3 @@ fn beneath<'a>(path: &'a str, area: &str) -> Option<&'a str> {
     let inside = rest.is_empty() || rest.starts_with('/') || area.ends_with('/');
     inside.then(|| rest.trim_matches('/'))
 }
-

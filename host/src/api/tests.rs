@@ -57,7 +57,13 @@ async fn data_is_embedded_as_the_plugin_wrote_it() {
     let api = Api::start().await;
     let answer = api.get("shapes/digits").await;
     assert_eq!(answer.status, 200);
-    assert!(answer.text.contains(r#""data":{"n": 123456789012345678901234567890.10}"#), "{}", answer.text);
+    assert!(
+        answer
+            .text
+            .contains(r#""data":{"n": 123456789012345678901234567890.10}"#),
+        "{}",
+        answer.text
+    );
     assert_eq!(answer.body["warnings"], Value::Null);
     assert_eq!(answer.headers["cache-control"], "no-store");
 }
@@ -75,9 +81,19 @@ async fn every_verb_reaches_the_plugin_as_its_operation() {
         ("SCAN", "echo", "scan"),
         ("GET", "echo?list=true", "list"),
     ] {
-        let body = if matches!(method, "PUT" | "POST" | "PATCH") { "{}" } else { "" };
-        let answer = api.send(method, &format!("/v1/shapes/{path}"), Some(TOKEN), body).await;
-        assert_eq!(answer.body["data"]["operation"], operation, "{method} {path}: {}", answer.text);
+        let body = if matches!(method, "PUT" | "POST" | "PATCH") {
+            "{}"
+        } else {
+            ""
+        };
+        let answer = api
+            .send(method, &format!("/v1/shapes/{path}"), Some(TOKEN), body)
+            .await;
+        assert_eq!(
+            answer.body["data"]["operation"], operation,
+            "{method} {path}: {}",
+            answer.text
+        );
     }
 }
 
@@ -94,7 +110,10 @@ async fn only_headers_that_the_mount_lets_through_reach_the_plugin() {
     let body = json!({"type": "shapes", "config": {"passthrough_request_headers": ["X-Mine", "X-Vault-Token"]}});
     assert_eq!(api.put("sys/mounts/open", &body).await.status, 204);
     let echo = |mount| api.get_with(mount, "X-Mine", "yes");
-    assert_eq!(echo("open/echo").await.body["data"]["headers"], json!({"X-Mine": ["yes"]}));
+    assert_eq!(
+        echo("open/echo").await.body["data"]["headers"],
+        json!({"X-Mine": ["yes"]})
+    );
     assert_eq!(echo("shapes/echo").await.body["data"]["headers"], json!({}));
 }
 
@@ -102,24 +121,52 @@ async fn only_headers_that_the_mount_lets_through_reach_the_plugin() {
 async fn nothing_is_404_for_a_question_and_204_for_an_order() {
     let api = Api::start().await;
     let read = api.get("shapes/nil").await;
-    assert_eq!((read.status, read.body), (StatusCode::NOT_FOUND, json!({"errors": []})));
-    assert_eq!(api.send("LIST", "/v1/shapes/nil", Some(TOKEN), "").await.status, 404);
-    assert_eq!(api.send("LIST", "/v1/shapes/no-keys", Some(TOKEN), "").await.status, 404);
-    assert_eq!(api.send("DELETE", "/v1/shapes/nil", Some(TOKEN), "").await.status, 204);
+    assert_eq!(
+        (read.status, read.body),
+        (StatusCode::NOT_FOUND, json!({"errors": []}))
+    );
+    assert_eq!(
+        api.send("LIST", "/v1/shapes/nil", Some(TOKEN), "")
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        api.send("LIST", "/v1/shapes/no-keys", Some(TOKEN), "")
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        api.send("DELETE", "/v1/shapes/nil", Some(TOKEN), "")
+            .await
+            .status,
+        204
+    );
     assert_eq!(api.put("shapes/nil", &json!({})).await.status, 204);
 }
 
 #[tokio::test]
 async fn what_a_plugin_refuses_has_openbaos_status_its_text_and_the_stable_code() {
     let api = Api::start().await;
-    for (path, status) in [("fail/path", 404), ("fail/operation", 405), ("fail/request", 400), ("fail/denied", 403), ("fail/unknown", 500), ("fail/coded", 418)] {
+    for (path, status) in [
+        ("fail/path", 404),
+        ("fail/operation", 405),
+        ("fail/request", 400),
+        ("fail/denied", 403),
+        ("fail/unknown", 500),
+        ("fail/coded", 418),
+    ] {
         let answer = api.get(&format!("shapes/{path}")).await;
         assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.body, json!({"errors": ["as told"]}), "{path}");
         assert_eq!(answer.headers["x-palisade-error-code"], "plugin");
     }
     let answer = api.get("shapes/error-response").await;
-    assert_eq!((answer.status, answer.body), (StatusCode::BAD_REQUEST, json!({"errors": ["as told"]})));
+    assert_eq!(
+        (answer.status, answer.body),
+        (StatusCode::BAD_REQUEST, json!({"errors": ["as told"]}))
+    );
 }
 
 #[tokio::test]
@@ -136,7 +183,10 @@ async fn a_plugin_that_answers_no_json_breaks_the_protocol() {
 #[tokio::test]
 async fn a_plugin_may_choose_status_and_body() {
     let answer = Api::start().await.get("shapes/raw").await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (404, "{\"data\":{\"a\":1}}"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.text.as_str()),
+        (404, "{\"data\":{\"a\":1}}")
+    );
     assert_eq!(answer.headers["content-type"], "application/json");
 }
 
@@ -150,7 +200,10 @@ async fn warnings_reach_the_client() {
 async fn a_path_without_mount_has_no_handler() {
     let answer = Api::start().await.get("nowhere/x").await;
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.body, json!({"errors": ["no handler for route \"nowhere/x\". route entry not found."]}));
+    assert_eq!(
+        answer.body,
+        json!({"errors": ["no handler for route \"nowhere/x\". route entry not found."]})
+    );
     assert_eq!(answer.headers["x-palisade-error-code"], "mount-not-found");
 }
 
@@ -161,12 +214,30 @@ async fn mounts_are_shown_twice_in_a_list_and_can_be_enabled_and_disabled() {
     assert_eq!(list["shapes/"], list["data"]["shapes/"]);
     assert_eq!(list["shapes/"]["type"], "shapes");
     assert_eq!(list["shapes/"]["runtime"], "builtin");
-    assert_eq!(api.get("sys/mounts/shapes").await.body["data"], list["shapes/"]);
-    let taken = api.put("sys/mounts/shapes", &json!({"type": "shapes"})).await;
-    assert_eq!(taken.body, json!({"errors": ["path is already in use at shapes/"]}));
+    assert_eq!(
+        api.get("sys/mounts/shapes").await.body["data"],
+        list["shapes/"]
+    );
+    let taken = api
+        .put("sys/mounts/shapes", &json!({"type": "shapes"}))
+        .await;
+    assert_eq!(
+        taken.body,
+        json!({"errors": ["path is already in use at shapes/"]})
+    );
     assert_eq!(taken.headers["x-palisade-error-code"], "mount-exists");
-    assert_eq!(api.send("DELETE", "/v1/sys/mounts/shapes", Some(TOKEN), "").await.status, 204);
-    assert_eq!(api.send("DELETE", "/v1/sys/mounts/shapes", Some(TOKEN), "").await.status, 204);
+    assert_eq!(
+        api.send("DELETE", "/v1/sys/mounts/shapes", Some(TOKEN), "")
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        api.send("DELETE", "/v1/sys/mounts/shapes", Some(TOKEN), "")
+            .await
+            .status,
+        204
+    );
     assert_eq!(api.get("sys/mounts/shapes").await.status, 400);
     let unknown = api.put("sys/mounts/x", &json!({"type": "unknown"})).await;
     assert_eq!(unknown.status, 400);
@@ -177,7 +248,11 @@ async fn mounts_are_shown_twice_in_a_list_and_can_be_enabled_and_disabled() {
 async fn a_client_finds_the_mount_of_a_path() {
     let api = Api::start().await;
     for path in ["shapes", "shapes/", "shapes/a/b"] {
-        let data = api.get(&format!("sys/internal/ui/mounts/{path}")).await.body["data"].clone();
+        let data = api
+            .get(&format!("sys/internal/ui/mounts/{path}"))
+            .await
+            .body["data"]
+            .clone();
         assert_eq!(data["path"], "shapes/", "{path}");
     }
     assert_eq!(api.get("sys/internal/ui/mounts/nowhere").await.status, 403);
@@ -189,13 +264,26 @@ async fn the_catalog_lists_builtins_and_has_openbaos_answers_for_the_rest() {
     let data = api.get("sys/plugins/catalog").await.body["data"].clone();
     assert_eq!(data["secret"], json!(["shapes"]));
     assert_eq!(data["detailed"][0]["runtime"], "builtin");
-    let list = api.send("LIST", "/v1/sys/plugins/catalog/secret", Some(TOKEN), "").await;
+    let list = api
+        .send("LIST", "/v1/sys/plugins/catalog/secret", Some(TOKEN), "")
+        .await;
     assert_eq!(list.body["data"]["keys"], json!(["shapes"]));
     let info = api.get("sys/plugins/catalog/secret/shapes").await.body["data"].clone();
-    assert_eq!((&info["builtin"], &info["runtime"]), (&json!(true), &json!("builtin")));
+    assert_eq!(
+        (&info["builtin"], &info["runtime"]),
+        (&json!(true), &json!("builtin"))
+    );
     let missing = api.get("sys/plugins/catalog/secret/none").await;
-    assert_eq!((missing.status, missing.body), (StatusCode::NOT_FOUND, json!({"errors": []})));
-    assert_eq!(api.send("LIST", "/v1/sys/plugins/catalog/nonsense", Some(TOKEN), "").await.status, 405);
+    assert_eq!(
+        (missing.status, missing.body),
+        (StatusCode::NOT_FOUND, json!({"errors": []}))
+    );
+    assert_eq!(
+        api.send("LIST", "/v1/sys/plugins/catalog/nonsense", Some(TOKEN), "")
+            .await
+            .status,
+        405
+    );
 }
 
 #[tokio::test]
@@ -203,23 +291,50 @@ async fn a_registration_that_cannot_be_is_refused_with_its_code() {
     let api = Api::start().await;
     let path = "sys/plugins/catalog/secret/p";
     for (body, code) in [
-        (json!({"sha256": "ab", "command": "p", "runtime": "jvm"}), "invalid-input"),
-        (json!({"sha256": "ab".repeat(32), "command": "p"}), "plugin-directory"),
+        (
+            json!({"sha256": "ab", "command": "p", "runtime": "jvm"}),
+            "invalid-input",
+        ),
+        (
+            json!({"sha256": "ab".repeat(32), "command": "p"}),
+            "plugin-directory",
+        ),
         (json!({"sha256": ["ab"], "command": "p"}), "invalid-input"),
     ] {
         let answer = api.put(path, &body).await;
         assert_eq!(answer.status, 400, "{}", answer.text);
-        assert_eq!(answer.headers["x-palisade-error-code"], code, "{}", answer.text);
+        assert_eq!(
+            answer.headers["x-palisade-error-code"], code,
+            "{}",
+            answer.text
+        );
     }
-    assert_eq!(api.send("DELETE", "/v1/sys/plugins/catalog/secret/p", Some(TOKEN), "").await.status, 204);
+    assert_eq!(
+        api.send(
+            "DELETE",
+            "/v1/sys/plugins/catalog/secret/p",
+            Some(TOKEN),
+            ""
+        )
+        .await
+        .status,
+        204
+    );
 }
 
 #[tokio::test]
 async fn a_reload_needs_a_plugin_or_mounts_and_not_both() {
     let api = Api::start().await;
     let path = "sys/plugins/reload/backend";
-    for body in [json!({}), json!({"plugin": "shapes", "mounts": "shapes/"}), json!({"mounts": ["nowhere/"]})] {
-        assert!(api.put(path, &body).await.status.is_client_error(), "{body}");
+    for body in [
+        json!({}),
+        json!({"plugin": "shapes", "mounts": "shapes/"}),
+        json!({"mounts": ["nowhere/"]}),
+    ] {
+        assert!(
+            api.put(path, &body).await.status.is_client_error(),
+            "{body}"
+        );
     }
     for body in [json!({"plugin": "shapes"}), json!({"mounts": "shapes/"})] {
         let answer = api.put(path, &body).await;
@@ -233,7 +348,10 @@ async fn unknown_paths_of_the_server_have_no_handler_and_others_are_not_found() 
     let api = Api::start().await;
     assert_eq!(api.get("sys/raw/x").await.status, 404);
     let outside = api.send("GET", "/ui/", Some(TOKEN), "").await;
-    assert_eq!((outside.status, outside.body), (StatusCode::NOT_FOUND, json!({"errors": []})));
+    assert_eq!(
+        (outside.status, outside.body),
+        (StatusCode::NOT_FOUND, json!({"errors": []}))
+    );
 }
 
 #[test]
@@ -274,13 +392,16 @@ impl Api {
             },
         };
         let api = Self(router(Arc::new(server)));
-        let enabled = api.put("sys/mounts/shapes", &json!({"type": "shapes"})).await;
+        let enabled = api
+            .put("sys/mounts/shapes", &json!({"type": "shapes"}))
+            .await;
         assert_eq!(enabled.status, 204, "{}", enabled.text);
         api
     }
 
     async fn get(&self, path: &str) -> Answer {
-        self.send("GET", &format!("/v1/{path}"), Some(TOKEN), "").await
+        self.send("GET", &format!("/v1/{path}"), Some(TOKEN), "")
+            .await
     }
 
     async fn get_with(&self, path: &str, header: &str, value: &str) -> Answer {
@@ -291,7 +412,13 @@ impl Api {
     }
 
     async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.send("PUT", &format!("/v1/{path}"), Some(TOKEN), &body.to_string()).await
+        self.send(
+            "PUT",
+            &format!("/v1/{path}"),
+            Some(TOKEN),
+            &body.to_string(),
+        )
+        .await
     }
 
     async fn send(&self, method: &str, uri: &str, token: Option<&str>, body: &str) -> Answer {
@@ -302,7 +429,8 @@ impl Api {
         if let Some(token) = token {
             request = request.header("x-vault-token", token);
         }
-        self.finish(request.body(Body::from(body.to_owned())).unwrap()).await
+        self.finish(request.body(Body::from(body.to_owned())).unwrap())
+            .await
     }
 
     async fn finish(&self, request: HttpRequest) -> Answer {
@@ -357,7 +485,9 @@ impl Backend for Shapes {
             "no-keys" => data(r#"{"keys":[]}"#),
             "bad-json" => data(r#"{"password": hunter2"#),
             "array" => data(r#"["hunter2"]"#),
-            "raw" => data(r#"{"http_status_code":404,"http_content_type":"application/json","http_raw_body":"{\"data\":{\"a\":1}}"}"#),
+            "raw" => data(
+                r#"{"http_status_code":404,"http_content_type":"application/json","http_raw_body":"{\"data\":{\"a\":1}}"}"#,
+            ),
             "error-response" => Ok(Some(Response::error("as told"))),
             "warn" => Ok(Some(Response {
                 warnings: vec!["mind the gap".to_owned()],
@@ -373,7 +503,11 @@ impl Backend for Shapes {
         }
     }
 
-    async fn check_existence(&self, request: Request, _: &dyn Host) -> Result<Existence, PluginError> {
+    async fn check_existence(
+        &self,
+        request: Request,
+        _: &dyn Host,
+    ) -> Result<Existence, PluginError> {
         Ok(match request.path.starts_with("new/") {
             true => Existence::Absent,
             false => Existence::Present,
