@@ -21,59 +21,54 @@ mod mount;
 mod pool;
 mod services;
 mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod trap;
 mod wasi;
 
 pub(crate) use compile::compile;
-pub(crate) use inspect::{Inspection, inspect};
+pub(crate) use inspect::inspect;
 pub(crate) use jobs::inspect_artifact;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
-use wasmtime::Engine;
-use wasmtime::component::Linker;
 
-use crate::catalog::{Program, Verified};
+use crate::catalog::{ComponentInspector, Program, Verified};
 use crate::driver::{Driver, Instance, LaunchPlan};
-use crate::{LaunchError, RuntimeKind, Timeouts, Workers};
+use crate::{LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
 use compile::{Compiled, CompiledCache};
+use engine::Shared;
 use instance::WasmInstance;
-use store::StoreState;
+use palisade_contract::SectionFacts;
 use threads::GuestThreads;
 
 /// Starts components.
 pub struct WasmDriver {
     workers: Workers,
     timeouts: Timeouts,
-    engine: Engine,
-    linker: Arc<Linker<StoreState>>,
+    shared: Shared,
     compiled: CompiledCache,
     threads: Arc<GuestThreads>,
-    /// One permit for each store that may be alive.
-    places: Arc<Semaphore>,
 }
 
 impl WasmDriver {
-    /// Reserves the stores' address space and starts the guests' threads.
+    /// Starts the guests' threads and, for the first driver of a process, reserves the stores' address space.
     ///
     /// # Errors
     ///
-    /// When the address space cannot be reserved, or no thread started; a limit on virtual memory is the usual cause.
+    /// When no thread can be started or the address space not be reserved; a limit on virtual memory is the usual cause.
     pub fn new(workers: Workers, timeouts: Timeouts) -> Result<Self, LaunchError> {
-        let engine = engine::serving().map_err(unusable)?;
-        let linker = Arc::new(linker::linker(&engine).map_err(unusable)?);
         let threads = GuestThreads::start().map_err(unusable)?;
         Ok(Self {
             workers,
             timeouts,
-            engine,
-            linker,
+            shared: Shared::of_process().map_err(unusable)?,
             compiled: CompiledCache::default(),
             threads: Arc::new(threads),
-            places: Arc::new(Semaphore::new(engine::STORES_MAX as usize)),
         })
     }
 
@@ -84,8 +79,8 @@ impl WasmDriver {
     ) -> Result<Arc<Compiled>, LaunchError> {
         let digest = artifact.digest();
         let compile = || {
-            let (workers, engine) = (self.workers.clone(), self.engine.clone());
-            let (linker, limit) = (Arc::clone(&self.linker), self.timeouts.compile);
+            let (workers, limit) = (self.workers.clone(), self.timeouts.compile);
+            let Shared { engine, linker, .. } = self.shared.clone();
             let plugin = plugin.to_owned();
             async move {
                 let answer = jobs::compile_artifact(&workers, &artifact, &plugin, limit).await?;
@@ -107,10 +102,19 @@ impl Driver for WasmDriver {
     async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError> {
         let artifact = component_of(&plan)?;
         let compiled = self.compiled(artifact, &plan.label).await?;
-        let (threads, places) = (Arc::clone(&self.threads), Arc::clone(&self.places));
+        let threads = Arc::clone(&self.threads);
+        let places = Arc::clone(&self.shared.places);
         let step_limit = self.timeouts.startup_call;
         let instance = WasmInstance::start(plan, &compiled, threads, places, step_limit).await?;
         Ok(Arc::new(instance))
+    }
+}
+
+#[async_trait]
+impl ComponentInspector for WasmDriver {
+    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+        let inspection = inspect_artifact(&self.workers, artifact, self.timeouts.inspect);
+        inspection.await.map(|found| found.facts)
     }
 }
 

@@ -89,6 +89,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use std::time::Duration;
 
     fn entrance(concurrency: u32, queue: u32) -> Admission {
@@ -117,7 +118,7 @@ mod tests {
         let first = entrance.enter(soon()).await.expect("there is a place");
         let second = entrance.enter(soon());
         tokio::pin!(second);
-        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        assert!(second.as_mut().now_or_never().is_none());
         let third = entrance.enter(soon()).await.err();
         assert!(matches!(
             third,

@@ -89,6 +89,12 @@ impl FakeDriver {
         self.shared.calls.load(Ordering::SeqCst)
     }
 
+    /// The fake that was started first.
+    pub(crate) fn first(&self) -> FakeHandle {
+        let instances = self.shared.instances.lock().unwrap();
+        FakeHandle(instances.first().expect("one was started").clone())
+    }
+
     /// The fake that was started last.
     pub(crate) fn latest(&self) -> FakeHandle {
         let instances = self.shared.instances.lock().unwrap();

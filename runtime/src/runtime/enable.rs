@@ -73,9 +73,11 @@ fn new_record(path: MountPath, mount: NewMount) -> Result<Record, MountError> {
 }
 
 fn check_path(path: &MountPath, plugin_type: PluginType) -> Result<(), MountError> {
-    let inside = |reserved: &&&str| path.as_str().starts_with(**reserved);
     let of_auth = plugin_type == PluginType::Auth && path.as_str().starts_with("auth/");
-    match RESERVED.iter().find(inside) {
+    let inside = RESERVED
+        .iter()
+        .find(|reserved| path.as_str().starts_with(**reserved));
+    match inside {
         Some(_) if of_auth && path.as_str() != "auth/" => Ok(()),
         Some(reserved) => Err(MountError::Invalid(format!("cannot mount {reserved:?}"))),
         None => Ok(()),

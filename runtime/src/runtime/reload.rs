@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Inner;
 use super::mount::Mount;
 use crate::catalog::Choice;
-use crate::{MountError, MountPath, PluginName};
+use crate::{MountError, MountPath, PluginName, RegisterError};
 
 /// Reloads the mount at a path.
 pub(super) async fn reload_mount(inner: &Inner, path: &MountPath) -> Result<(), MountError> {
@@ -39,7 +39,10 @@ pub(super) async fn reload_plugin(
 
 async fn is_known(inner: &Inner, name: &PluginName) -> Result<bool, MountError> {
     let known = inner.workshop.catalog.knows(name).await;
-    known.map_err(|error| MountError::Invalid(error.to_string()))
+    known.map_err(|error| match error {
+        RegisterError::Store(error) => MountError::Store(error),
+        other => MountError::Invalid(other.to_string()),
+    })
 }
 
 async fn reload(inner: &Inner, mount: &Mount) -> Result<(), MountError> {

@@ -143,3 +143,65 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    fn digest(byte: u8) -> Digest {
+        Digest::new([byte; 32])
+    }
+
+    /// Counts how often it is compiled, and fails after others had a chance to ask.
+    async fn failing(cache: &CompiledCache, digest: Digest, count: &Arc<AtomicU32>) -> String {
+        let count = Arc::clone(count);
+        let outcome = cache.get(digest, || async move {
+            count.fetch_add(1, Ordering::Relaxed);
+            // Whoever waits polls it, so one turn is over before the last one has asked.
+            for _ in 0..16 {
+                tokio::task::yield_now().await;
+            }
+            Err(LaunchError::Stopping)
+        });
+        outcome.await.err().map(|error| error.to_string()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_meanwhile_waits_for_the_same_compilation() {
+        let (cache, count) = (CompiledCache::default(), Arc::new(AtomicU32::new(0)));
+        let ask = || failing(&cache, digest(1), &count);
+        let (first, second, _) = tokio::join!(ask(), ask(), ask());
+        assert_eq!(first, second);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        ask().await;
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_compilation_goes_on_when_the_first_to_ask_has_left() {
+        let (cache, count) = (CompiledCache::default(), Arc::new(AtomicU32::new(0)));
+        let mut first = Box::pin(failing(&cache, digest(1), &count));
+        assert!(futures_util::FutureExt::now_or_never(&mut first).is_none());
+        let second = failing(&cache, digest(1), &count);
+        let (second, ()) = tokio::join!(second, async { drop(first) });
+        assert!(second.contains("stopping"));
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_compiler_refuses_what_the_inspector_refuses() {
+        let module = wat::parse_str("(module)").unwrap();
+        assert!(compile(&module).unwrap_err().contains("core module"));
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_short_is_none() {
+        let facts = br#"{"contract":"0.1.0","type":"secret","version":""}"#;
+        let whole = frame(facts, b"code");
+        assert_eq!(unframe(whole.clone()).unwrap().1, b"code");
+        for length in 0..whole.len() - 4 {
+            assert!(unframe(whole[..length].to_vec()).is_none());
+        }
+    }
+}

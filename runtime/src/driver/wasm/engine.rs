@@ -1,17 +1,22 @@
 //! The engine's settings, each with its reason: one set, so that what the compile worker makes the server can load.
 
 use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Semaphore;
+use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
     WasmBacktraceDetails,
 };
 
 use super::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use super::linker::linker;
+use super::store::StoreState;
 
 /// Stores that may be alive at once, over all mounts. Each takes about six mappings, of which Linux gives a process
 /// 65,530 by default; past that even `malloc` fails, so this stays well below.
-pub(super) const STORES_MAX: u32 = 2048;
+const STORES_MAX: u32 = 2048;
 
 /// The largest linear memory that a slot of the pool can hold; the limiter decides how much of it an entry gets.
 const SLOT_BYTES: usize = 4 << 30;
@@ -22,8 +27,44 @@ const KEEP_RESIDENT_BYTES: usize = 2 << 20;
 /// Frames of a trap's backtrace: enough to find the place, too few to fill a log.
 const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
 
-/// The engine of the server: it loads what its compile worker made, into slots that are reserved once.
-pub(super) fn serving() -> Result<Engine> {
+/// What all components of a process share. There is one: the address space that it reserves is a good part of all
+/// there is, and two engines would only invite mixing up what belongs to which.
+#[derive(Clone)]
+pub(super) struct Shared {
+    /// Loads what a compile worker made, into slots that are reserved once.
+    pub(super) engine: Engine,
+    /// Knows what every entry is granted.
+    pub(super) linker: Arc<Linker<StoreState>>,
+    /// One permit for each store that may be alive.
+    pub(super) places: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// This process's own, made at the first call.
+    ///
+    /// # Errors
+    ///
+    /// When the address space cannot be reserved; a limit on virtual memory is the usual cause.
+    pub(super) fn of_process() -> Result<Self, String> {
+        static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
+        SHARED
+            .get_or_init(|| Self::make().map_err(|error| format!("{error:#}")))
+            .clone()
+    }
+
+    fn make() -> Result<Self> {
+        let engine = serving()?;
+        let linker = Arc::new(linker(&engine)?);
+        let places = Arc::new(Semaphore::new(STORES_MAX as usize));
+        Ok(Self {
+            engine,
+            linker,
+            places,
+        })
+    }
+}
+
+fn serving() -> Result<Engine> {
     let mut config = settings();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots()));
     Engine::new(&config)

@@ -1,0 +1,110 @@
+//! Who may ask: the holder of the root token, in the root namespace.
+
+use http::{HeaderMap, StatusCode, header};
+use palisade_runtime::ErrorKind;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::call::{Call, Verb};
+use super::error::ApiError;
+use super::reply::Reply;
+use super::server::{Server, rfc3339};
+
+/// Finds the token in the headers and compares it.
+pub(super) fn check(server: &Server, headers: &HeaderMap) -> Result<Zeroizing<String>, ApiError> {
+    let token = token(headers).ok_or_else(ApiError::permission_denied)?;
+    match server.root.matches(&token) {
+        true => Ok(token),
+        false => Err(ApiError::permission_denied()),
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &http::HeaderValue| value.to_str().ok())
+    };
+    let bearer = || {
+        let (scheme, token) = text(header::AUTHORIZATION.as_str())?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    };
+    let token = text("x-vault-token").or_else(bearer)?;
+    Some(Zeroizing::new(token.to_owned()))
+}
+
+/// There is only the root namespace, and a request for another must not be answered from it.
+pub(super) fn check_namespace(headers: &HeaderMap) -> Result<(), ApiError> {
+    let named = headers
+        .get("x-vault-namespace")
+        .map(|value| value.to_str().unwrap_or("?"));
+    match named.map(|name| name.trim_matches('/')) {
+        None | Some("" | "root") => Ok(()),
+        Some(name) => {
+            let text = format!(
+                "namespace {name:?} does not exist: this server has the root namespace only"
+            );
+            Err(ApiError::new(ErrorKind::InvalidInput, text).with_status(StatusCode::NOT_FOUND))
+        }
+    }
+}
+
+/// `auth/token/lookup-self`, in the shape of OpenBao's root token.
+pub(super) fn lookup_self(server: &Server, call: &Call) -> Result<Reply, ApiError> {
+    if call.verb != Verb::Read {
+        return Err(ApiError::unsupported_operation());
+    }
+    let root = &server.root;
+    Ok(Reply::data(
+        &call.id,
+        &json!({
+            "accessor": root.accessor,
+            "creation_time": root.created,
+            "creation_ttl": 0,
+            "display_name": "root",
+            "entity_id": "",
+            "expire_time": null,
+            "explicit_max_ttl": 0,
+            "id": call.token.as_str(),
+            "issue_time": rfc3339(root.created),
+            "meta": null,
+            "num_uses": 0,
+            "orphan": true,
+            "path": "auth/token/root",
+            "policies": ["root"],
+            "renewable": false,
+            "ttl": 0,
+            "type": "service",
+        }),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_token_comes_in_either_header() {
+        for (name, value) in [
+            ("x-vault-token", "s.t"),
+            ("authorization", "Bearer s.t"),
+            ("authorization", "bearer s.t"),
+        ] {
+            assert_eq!(token(&headers(name, value)).unwrap().as_str(), "s.t");
+        }
+        assert!(token(&headers("authorization", "Basic s.t")).is_none());
+        assert!(token(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn another_namespace_is_refused_by_name() {
+        let error = check_namespace(&headers("x-vault-namespace", "team/")).unwrap_err();
+        assert_eq!(error.status(), StatusCode::NOT_FOUND);
+        assert!(error.text().contains("team"));
+        assert!(check_namespace(&headers("x-vault-namespace", "root/")).is_ok());
+    }
+}

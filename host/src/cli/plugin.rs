@@ -1,0 +1,176 @@
+//! `plugin register|list|info|deregister|reload`.
+
+use serde_json::{Map, Value, json};
+
+use super::{Failure, exactly, say, wrong_count};
+use crate::args::{Plugin, PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload};
+use crate::client::Client;
+use crate::output::{Printer, go_text, table};
+
+pub(super) async fn run(command: Plugin) -> Result<(), Failure> {
+    match command {
+        Plugin::Register(args) => register(&args).await,
+        Plugin::List(args) => list(&args).await,
+        Plugin::Info(args) => info(&args).await,
+        Plugin::Deregister(args) => deregister(&args).await,
+        Plugin::Reload(args) => reload(&args).await,
+    }
+}
+
+async fn register(args: &PluginRegister) -> Result<(), Failure> {
+    let [plugin_type, name] = exactly(&args.names)?;
+    let mut body = json!({
+        "type": plugin_type,
+        "command": args.command.as_deref().unwrap_or(name),
+        "sha256": args.sha256.as_deref().unwrap_or_default(),
+    });
+    let optional = [
+        ("version", &args.version),
+        ("runtime", &args.runtime),
+        ("isolation", &args.isolation),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            body[key] = json!(value);
+        }
+    }
+    if !args.args.is_empty() {
+        body["args"] = json!(args.args);
+    }
+    if !args.env.is_empty() {
+        body["env"] = json!(args.env);
+    }
+    Client::new(&args.connection)?
+        .put(&catalog_path(plugin_type, name), &body)
+        .await
+        .map_err(Failure::during(format_args!(
+            "Error registering plugin {name}"
+        )))?;
+    say(&format!("Success! Registered plugin: {name}"))
+}
+
+async fn list(args: &PluginList) -> Result<(), Failure> {
+    let wanted = match args.names.as_slice() {
+        [] => None,
+        [plugin_type] => Some(plugin_type.as_str()),
+        more => return Err(wrong_count(more.len(), 1)),
+    };
+    let printer = Printer::new(&args.output)?;
+    let data = Client::new(&args.connection)?
+        .read("sys/plugins/catalog", &[])
+        .await
+        .map_err(Failure::during("Error listing available plugins"))?
+        .map(|answer| answer.data())
+        .unwrap_or_default();
+    if let Some(plugin_type) = wanted.filter(|wanted| !data.contains_key(*wanted)) {
+        return Err(Failure::server(format!(
+            "Error listing available plugins: no plugins of type {plugin_type:?}"
+        )));
+    }
+    if printer.is_json() {
+        return Ok(printer.json(&wanted.map_or_else(|| json!(data), |word| data[word].clone()))?);
+    }
+    let lines = listed(&data, wanted);
+    Ok(printer.text(&match args.detailed {
+        true => table(&detailed_rows(&lines)),
+        false => table(&simple_rows(&lines)),
+    })?)
+}
+
+/// The detailed lines of the wanted type, or of all.
+fn listed(data: &Map<String, Value>, wanted: Option<&str>) -> Vec<Map<String, Value>> {
+    let lines = data.get("detailed").and_then(Value::as_array).cloned();
+    lines
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|line| match line {
+            Value::Object(line) => Some(line),
+            _ => None,
+        })
+        .filter(|line| wanted.is_none_or(|wanted| cell(line, "type") == wanted))
+        .collect()
+}
+
+fn simple_rows(lines: &[Map<String, Value>]) -> Vec<[String; 3]> {
+    let header = ["Name", "Type", "Version"].map(str::to_owned);
+    let rows = lines
+        .iter()
+        .map(|line| ["name", "type", "version"].map(|key| cell(line, key)));
+    std::iter::once(header).chain(rows).collect()
+}
+
+fn detailed_rows(lines: &[Map<String, Value>]) -> Vec<[String; 5]> {
+    let header = ["Name", "Type", "Version", "Runtime", "SHA-256"].map(str::to_owned);
+    let keys = ["name", "type", "version", "runtime", "sha256"];
+    let rows = lines.iter().map(|line| keys.map(|key| cell(line, key)));
+    std::iter::once(header).chain(rows).collect()
+}
+
+fn cell(line: &Map<String, Value>, key: &str) -> String {
+    line.get(key).map(go_text).unwrap_or_default()
+}
+
+async fn info(args: &PluginInfo) -> Result<(), Failure> {
+    let [plugin_type, name] = exactly(&args.names)?;
+    let printer = Printer::new(&args.output)?;
+    let query: Vec<_> = args
+        .version
+        .iter()
+        .map(|version| ("version", version.as_str()))
+        .collect();
+    let data = Client::new(&args.connection)?
+        .read(&catalog_path(plugin_type, name), &query)
+        .await
+        .map_err(Failure::during(format_args!(
+            "Error reading plugin named {name}"
+        )))?
+        .ok_or_else(|| Failure::server(format!("No value found for plugin {name:?}")))?
+        .data();
+    if printer.field().is_some() {
+        return Ok(printer.one_field(&data)?);
+    }
+    Ok(printer.map(&data)?)
+}
+
+async fn deregister(args: &PluginDeregister) -> Result<(), Failure> {
+    let [plugin_type, name] = exactly(&args.names)?;
+    let version = args.version.as_deref().unwrap_or_default();
+    Client::new(&args.connection)?
+        .delete(&catalog_path(plugin_type, name), &[("version", version)])
+        .await
+        .map_err(Failure::during(format_args!(
+            "Error deregistering plugin named {name}"
+        )))?;
+    say(&format!(
+        "Success! Deregistered plugin (if it was registered): {name}"
+    ))
+}
+
+async fn reload(args: &PluginReload) -> Result<(), Failure> {
+    let (body, done) = match (&args.plugin, args.mounts.as_slice()) {
+        (Some(plugin), []) => (json!({"plugin": plugin}), format!("plugin: {plugin}")),
+        (None, mounts @ [_, ..]) => (
+            json!({"mounts": mounts}),
+            format!("mounts: [{}]", mounts.join(" ")),
+        ),
+        (None, []) => return Err(Failure::local("No plugins or mounts specified")),
+        (Some(_), _) => {
+            return Err(Failure::local(
+                "Must specify exactly one of -plugin or -mounts",
+            ));
+        }
+    };
+    let answer = Client::new(&args.connection)?
+        .put("sys/plugins/reload/backend", &body)
+        .await
+        .map_err(Failure::during("Error reloading plugin/mounts"))?;
+    let printer = Printer::new(&args.output)?;
+    match answer {
+        Some(answer) if printer.is_json() => Ok(printer.answer(&answer)?),
+        _ => say(&format!("Success! Reloaded {done}")),
+    }
+}
+
+fn catalog_path(plugin_type: &str, name: &str) -> String {
+    format!("sys/plugins/catalog/{plugin_type}/{name}")
+}

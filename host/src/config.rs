@@ -1,0 +1,311 @@
+//! The server's configuration file: HCL with OpenBao's keys, read whole, every fault named.
+//!
+//! Unknown keys are refused: a misspelt setting that is silently ignored is how a server ends up without the limit its
+//! operator believes in.
+
+pub(crate) mod duration;
+mod section;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::seal::StaticSeal;
+use section::{Faults, Section};
+
+/// A configuration file longer than this is not one.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The server's settings, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where to listen; at least one.
+    pub(crate) listeners: Vec<SocketAddr>,
+    /// Where everything is kept.
+    pub(crate) storage: Storage,
+    /// Where the key that unseals comes from.
+    pub(crate) seal: Seal,
+    /// Where artifacts are; without one nothing can be registered.
+    pub(crate) plugin_directory: Option<PathBuf>,
+    /// The address that others reach this server at.
+    pub(crate) api_addr: Option<String>,
+    /// How much to log.
+    pub(crate) log_level: Option<String>,
+    /// The name this cluster shows; made up at the first start when not given.
+    pub(crate) cluster_name: Option<String>,
+    /// How long a lease lives when nobody says. OpenBao's default is 768 hours too.
+    pub(crate) default_lease_ttl: Duration,
+    /// How long a lease may live. OpenBao's default is 768 hours too.
+    pub(crate) max_lease_ttl: Duration,
+}
+
+/// Where everything is kept.
+#[derive(Debug)]
+pub(crate) enum Storage {
+    /// In this process's memory: gone when it ends.
+    Memory,
+    /// In one file.
+    Redb(PathBuf),
+}
+
+/// Where the key that unseals comes from.
+#[derive(Debug)]
+pub(crate) enum Seal {
+    /// A key made at this start, for development.
+    Fresh,
+    /// A key that the operator keeps.
+    Static(StaticSeal),
+}
+
+/// 768 hours.
+pub(crate) const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
+
+/// Why there is no configuration: every fault, each with its place.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("error loading configuration from {file}:{}", list(.faults))]
+pub(crate) struct ConfigError {
+    file: String,
+    faults: Vec<String>,
+}
+
+fn list(faults: &[String]) -> String {
+    faults
+        .iter()
+        .map(|fault| format!("\n  * {fault}"))
+        .collect()
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the file at once.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        read_bounded(path)
+            .map_err(|fault| vec![fault])
+            .and_then(|text| Self::parse(&text))
+            .map_err(|faults| ConfigError { file, faults })
+    }
+
+    fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let body = hcl::parse(text).map_err(|fault| vec![format!("not valid HCL: {fault}")])?;
+        let mut faults = Faults::default();
+        let mut root = Section::root(&body, &mut faults);
+        let config = Self::read(&mut root);
+        root.finish();
+        match (config, faults.into_list()) {
+            (Some(config), none) if none.is_empty() => Ok(config),
+            (_, faults) => Err(faults),
+        }
+    }
+
+    /// Reads everything, so that every fault is found, and only then asks whether it is enough.
+    fn read(root: &mut Section<'_, '_>) -> Option<Self> {
+        let listeners = root.blocks("listener", read_listener);
+        let storage = root.one_block("storage", read_storage);
+        let seal = root.one_block("seal", read_seal);
+        let plugin_directory = root.text("plugin_directory").map(PathBuf::from);
+        let (api_addr, log_level) = (root.text("api_addr"), root.text("log_level"));
+        let cluster_name = root.text("cluster_name");
+        let default_lease_ttl = root.duration("default_lease_ttl").unwrap_or(LEASE_TTL);
+        let max_lease_ttl = root.duration("max_lease_ttl").unwrap_or(LEASE_TTL);
+        if default_lease_ttl > max_lease_ttl {
+            root.fault("default_lease_ttl", "it is longer than max_lease_ttl");
+        }
+        check_level(root, log_level.as_deref());
+        Some(Self {
+            listeners: listeners?,
+            storage: storage?,
+            seal: Seal::Static(seal?),
+            plugin_directory,
+            api_addr,
+            log_level,
+            cluster_name,
+            default_lease_ttl,
+            max_lease_ttl,
+        })
+    }
+}
+
+fn read_bounded(path: &Path) -> Result<String, String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|fault| fault.to_string())?;
+    match text.len() as u64 {
+        0..=FILE_BYTES_MAX => Ok(text),
+        _ => Err(format!("the file has more than {FILE_BYTES_MAX} bytes")),
+    }
+}
+
+fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr> {
+    if kind != "tcp" {
+        section.fault("", "this kind of listener is not known; tcp is");
+        return None;
+    }
+    let text = section
+        .text("address")
+        .unwrap_or_else(|| "127.0.0.1:8200".to_owned());
+    let address = text.parse();
+    if address.is_err() {
+        section.fault(
+            "address",
+            &format!("{text:?} is not an address with a port, such as 127.0.0.1:8200"),
+        );
+    }
+    if section.flag("tls_disable") != Some(true) {
+        section.fault(
+            "tls_disable",
+            "this version serves plain HTTP only: say so with tls_disable = true, and put a proxy that ends TLS in front",
+        );
+    }
+    address.ok()
+}
+
+fn read_storage(kind: &str, section: &mut Section<'_, '_>) -> Option<Storage> {
+    match kind {
+        "inmem" => Some(Storage::Memory),
+        "redb" => section
+            .required_text("path")
+            .map(|path| Storage::Redb(path.into())),
+        _ => {
+            section.fault("", "this kind of storage is not known; redb and inmem are");
+            None
+        }
+    }
+}
+
+fn read_seal(kind: &str, section: &mut Section<'_, '_>) -> Option<StaticSeal> {
+    if kind != "static" {
+        section.fault("", "this kind of seal is not known; static is");
+        return None;
+    }
+    let id = section.required_text("current_key_id");
+    let source = section.required_text("current_key")?;
+    match StaticSeal::parse(id.unwrap_or_default(), &source) {
+        Ok(seal) => Some(seal),
+        Err(fault) => {
+            section.fault("current_key", &fault);
+            None
+        }
+    }
+}
+
+/// The words for `log_level`.
+pub(crate) const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+
+fn check_level(root: &mut Section<'_, '_>, level: Option<&str>) {
+    if let Some(level) = level.filter(|level| !LEVELS.contains(level)) {
+        root.fault(
+            "log_level",
+            &format!("{level:?} is none of {}", LEVELS.join(", ")),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        listener "tcp" {
+          address     = "127.0.0.1:0"
+          tls_disable = true
+        }
+        storage "redb" { path = "/var/lib/palisade/store.redb" }
+        seal "static" {
+          current_key_id = "2026-1"
+          current_key    = "file:///etc/palisade/key"
+        }
+        plugin_directory  = "/usr/lib/palisade/plugins"
+        default_lease_ttl = "1h"
+        max_lease_ttl     = "24h"
+        log_level         = "debug"
+    "#;
+
+    #[test]
+    fn a_complete_file_is_read() {
+        let config = Config::parse(GOOD).unwrap();
+        assert_eq!(config.listeners, ["127.0.0.1:0".parse().unwrap()]);
+        assert!(matches!(config.storage, Storage::Redb(path) if path.ends_with("store.redb")));
+        assert_eq!(config.default_lease_ttl, Duration::from_secs(3600));
+        assert_eq!(
+            config.plugin_directory.unwrap(),
+            Path::new("/usr/lib/palisade/plugins")
+        );
+    }
+
+    #[test]
+    fn every_fault_is_named_with_its_place_in_one_run() {
+        let faults = Config::parse(
+            r#"
+            listener "tcp" { address = "nowhere" }
+            storage "redb" { pth = "/x" }
+            seal "static" { current_key_id = "1", current_key = "ftp://x" }
+            log_level = "loud"
+            default_lease_ttl = "soon"
+            plugin_directory = ["a"]
+            plugin_dir = "/x"
+            "#
+            .replace("\", current_key", "\"\ncurrent_key")
+            .replace("{ current_key_id", "{\ncurrent_key_id")
+            .replace("\"ftp://x\" }", "\"ftp://x\"\n}")
+            .as_str(),
+        )
+        .unwrap_err();
+        let all = faults.join("\n");
+        for place in [
+            "listener \"tcp\": address:",
+            "listener \"tcp\": tls_disable:",
+            "storage \"redb\": path:",
+            "storage \"redb\": pth:",
+            "seal \"static\": current_key:",
+            "log_level:",
+            "default_lease_ttl:",
+            "plugin_directory:",
+            "plugin_dir:",
+        ] {
+            assert!(all.contains(place), "{place} is missing in\n{all}");
+        }
+        assert_eq!(faults.len(), 9, "{all}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_too() {
+        let faults = Config::parse("").unwrap_err().join("\n");
+        for place in ["listener", "storage", "seal"] {
+            assert!(faults.contains(place), "{faults}");
+        }
+    }
+
+    #[test]
+    fn a_second_storage_is_refused() {
+        let twice = format!("{GOOD}\nstorage \"inmem\" {{}}");
+        assert!(
+            Config::parse(&twice)
+                .unwrap_err()
+                .join("\n")
+                .contains("storage")
+        );
+    }
+
+    #[test]
+    fn a_key_in_the_file_is_not_echoed() {
+        let text = GOOD.replace("file:///etc/palisade/key", "hunter2hunter2");
+        assert!(
+            !Config::parse(&text)
+                .unwrap_err()
+                .join("\n")
+                .contains("hunter2")
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_named() {
+        let error = Config::load(Path::new("/nowhere/palisade.hcl")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/palisade.hcl"));
+    }
+}

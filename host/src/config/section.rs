@@ -1,0 +1,181 @@
+//! One part of a configuration file: takes settings out by name, remembers which were taken, and collects the faults.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hcl::expr::Expression;
+use hcl::structure::{Block, Body};
+
+use super::duration;
+
+/// Everything that is wrong with a file so far.
+#[derive(Default)]
+pub(super) struct Faults(Vec<String>);
+
+impl Faults {
+    pub(super) fn into_list(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// The root of a file, or one block of it.
+pub(super) struct Section<'file, 'faults> {
+    place: String,
+    body: &'file Body,
+    taken: BTreeSet<&'static str>,
+    faults: &'faults mut Faults,
+}
+
+impl<'file, 'faults> Section<'file, 'faults> {
+    pub(super) fn root(body: &'file Body, faults: &'faults mut Faults) -> Self {
+        Self {
+            place: String::new(),
+            body,
+            taken: BTreeSet::new(),
+            faults,
+        }
+    }
+
+    /// Notes a fault of the setting `name`; of the section itself when it is empty.
+    pub(super) fn fault(&mut self, name: &str, fault: &str) {
+        let place = match (self.place.as_str(), name) {
+            (place, "") => format!("{place}: "),
+            ("", name) => format!("{name}: "),
+            (place, name) => format!("{place}: {name}: "),
+        };
+        self.faults.0.push(format!("{place}{fault}"));
+    }
+
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        match self.take(name)? {
+            Expression::String(text) => Some(text.clone()),
+            _ => self.wrong(name, "it is not text in quotes"),
+        }
+    }
+
+    pub(super) fn required_text(&mut self, name: &'static str) -> Option<String> {
+        if !self
+            .body
+            .attributes()
+            .any(|attribute| attribute.key() == name)
+        {
+            return self.wrong(name, "it is missing");
+        }
+        match self.text(name)? {
+            empty if empty.is_empty() => self.wrong(name, "it is empty"),
+            text => Some(text),
+        }
+    }
+
+    /// A boolean; OpenBao's files also write it as text or as a number.
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        match self.take(name)? {
+            Expression::Bool(flag) => Some(*flag),
+            Expression::String(word) if word == "true" || word == "1" => Some(true),
+            Expression::String(word) if word == "false" || word == "0" => Some(false),
+            Expression::Number(number) => match number.as_u64() {
+                Some(number @ 0..=1) => Some(number == 1),
+                _ => self.wrong(name, "it is neither true nor false"),
+            },
+            _ => self.wrong(name, "it is neither true nor false"),
+        }
+    }
+
+    pub(super) fn duration(&mut self, name: &'static str) -> Option<Duration> {
+        let text = match self.take(name)? {
+            Expression::String(text) => text.clone(),
+            Expression::Number(number) => number.to_string(),
+            _ => return self.wrong(name, "it is not a duration, such as \"1h\""),
+        };
+        match duration::parse(&text) {
+            Ok(duration) => Some(duration),
+            Err(fault) => self.wrong(name, &fault),
+        }
+    }
+
+    /// All blocks of that name, each with its label; at least one. `None` when any of them has a fault.
+    pub(super) fn blocks<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&str, &mut Section<'_, '_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.taken.insert(name);
+        let body = self.body;
+        let blocks: Vec<&Block> = body
+            .blocks()
+            .filter(|block| block.identifier() == name)
+            .collect();
+        if blocks.is_empty() {
+            return self.wrong(name, "there is no such block and one is needed");
+        }
+        let all: Vec<Option<T>> = blocks
+            .iter()
+            .map(|block| self.block(block, &mut read))
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// The one block of that name.
+    pub(super) fn one_block<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnMut(&str, &mut Section<'_, '_>) -> Option<T>,
+    ) -> Option<T> {
+        let mut all = self.blocks(name, read)?;
+        match all.len() {
+            1 => all.pop(),
+            _ => self.wrong(name, "there is more than one such block"),
+        }
+    }
+
+    /// Reports what nobody took.
+    pub(super) fn finish(mut self) {
+        let (taken, body) = (std::mem::take(&mut self.taken), self.body);
+        let attributes = body.attributes().map(|attribute| attribute.key());
+        let names = attributes.chain(body.blocks().map(Block::identifier));
+        let unknown: BTreeSet<_> = names.filter(|name| !taken.contains(name)).collect();
+        for name in unknown {
+            self.fault(name, "this setting is not known");
+        }
+    }
+
+    fn block<T>(
+        &mut self,
+        block: &Block,
+        read: &mut impl FnMut(&str, &mut Section<'_, '_>) -> Option<T>,
+    ) -> Option<T> {
+        let [label] = block.labels() else {
+            return self.wrong(
+                block.identifier(),
+                "it needs exactly one label, such as \"tcp\"",
+            );
+        };
+        let mut section = Section {
+            place: format!("{} {:?}", block.identifier(), label.as_str()),
+            body: block.body(),
+            taken: BTreeSet::new(),
+            faults: self.faults,
+        };
+        let value = read(label.as_str(), &mut section);
+        section.finish();
+        value
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<&'file Expression> {
+        self.taken.insert(name);
+        let body = self.body;
+        let mut found = body
+            .attributes()
+            .filter(|attribute| attribute.key() == name);
+        let first = found.next()?;
+        match found.next() {
+            None => Some(first.expr()),
+            Some(_) => self.wrong(name, "it is set twice"),
+        }
+    }
+
+    fn wrong<T>(&mut self, name: &str, fault: &str) -> Option<T> {
+        self.fault(name, fault);
+        None
+    }
+}
