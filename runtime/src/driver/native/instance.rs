@@ -14,10 +14,10 @@ use palisade_protocol::multiplexing::MultiplexingSupportRequest;
 use palisade_protocol::multiplexing::plugin_multiplexing_client::PluginMultiplexingClient;
 use palisade_protocol::pb::backend_client::BackendClient;
 use palisade_protocol::{MULTIPLEX_ID, logical, pb};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
+use tonic::Code;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::broker::Brokered;
