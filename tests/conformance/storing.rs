@@ -39,8 +39,15 @@ async fn what_is_written_is_read_until_it_is_deleted(h: Harness) {
 
 async fn a_listing_comes_in_order_with_folders_once(h: Harness) {
     h.mount(Guest::Hostile).await;
-    put_all(&h, &["l/b", "l/a/1", "l/a/2", "l/a/3/x", "l/a", "l/B", "l/c/d"]).await;
-    assert_eq!(names(&h, "l/", json!({})).await, ["B", "a", "a/", "b", "c/"]);
+    put_all(
+        &h,
+        &["l/b", "l/a/1", "l/a/2", "l/a/3/x", "l/a", "l/B", "l/c/d"],
+    )
+    .await;
+    assert_eq!(
+        names(&h, "l/", json!({})).await,
+        ["B", "a", "a/", "b", "c/"]
+    );
     assert_eq!(names(&h, "l/a/", json!({})).await, ["1", "2", "3/"]);
     assert_eq!(names(&h, "l/nothing/", json!({})).await, [""; 0]);
 }
