@@ -146,7 +146,7 @@ fn every_component_says_once_what_it_is() {
 fn a_plain_build_for_webassembly_leaves_the_plugin_in_place() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--offline", "--target", "wasm32-wasip2"]);
+    build.args(["build", "--quiet", "--locked", "--target", "wasm32-wasip2"]);
     build.args(["--profile", "component"]);
     for guest in Guest::ALL {
         build.args(["--package", &format!("palisade-{}", guest.name())]);

@@ -28,7 +28,7 @@ async fn a_key_committed_by_one_store_is_forgotten_by_the_others(h: Harness) {
     h.mount(Guest::Hostile).await;
     for round in 0..10 {
         let value = format!("value {round}");
-        h.write("hostile/store/a", json!({ "value": value }))
+        h.write("hostile/cache/a", json!({ "value": value }))
             .await
             .unwrap();
         // Several at once, so that several live stores take part where there can be more than one.

@@ -13,6 +13,8 @@ cases! {
     a_mount_says_what_runs_in_it,
     an_unknown_plugin_cannot_be_enabled,
     a_secret_plugin_cannot_be_enabled_as_auth,
+    a_login_gives_the_identity_it_proved,
+    a_plugin_that_needs_no_token_says_where,
 }
 
 async fn a_path_that_is_taken_is_refused(h: Harness) {
@@ -83,4 +85,35 @@ async fn a_secret_plugin_cannot_be_enabled_as_auth(h: Harness) {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::EntryNotFound);
+}
+
+async fn a_login_gives_the_identity_it_proved(h: Harness) {
+    use palisade_runtime::contract::Operation;
+    h.mount_at("door", Guest::Passcode, &[]).await;
+    let user = json!({ "code": "correct horse", "policies": ["readers"] });
+    h.write("door/users/ada", user).await.unwrap();
+    let right = json!({ "code": "correct horse" });
+    let answer = h.request(Operation::Update, "door/login/ada", right).await;
+    let auth = answer.unwrap().unwrap().auth.expect("a login succeeded");
+    assert!(
+        auth.policies.iter().any(|policy| policy == "readers"),
+        "{auth:?}"
+    );
+    assert_eq!(auth.alias.unwrap().name, "ada");
+
+    let wrong = json!({ "code": "wrong" });
+    let answer = h.request(Operation::Update, "door/login/ada", wrong).await;
+    let proved = answer.ok().flatten().and_then(|response| response.auth);
+    assert!(proved.is_none(), "a wrong code logged in");
+}
+
+async fn a_plugin_that_needs_no_token_says_where(h: Harness) {
+    let mount = h.mount_at("door", Guest::Passcode, &[]).await;
+    let open = mount.special_paths.unauthenticated;
+    assert!(
+        open.iter().any(|path| path.starts_with("login/")),
+        "{open:?}"
+    );
+    let mount = h.mount(Guest::Hostile).await;
+    assert!(mount.special_paths.unauthenticated.is_empty());
 }

@@ -39,24 +39,31 @@ async fn what_is_written_is_read_until_it_is_deleted(h: Harness) {
 
 async fn a_listing_comes_in_order_with_folders_once(h: Harness) {
     h.mount(Guest::Hostile).await;
-    put_all(&h, &["b", "a/1", "a/2", "a/3/x", "a", "B", "c/d"]).await;
-    assert_eq!(names(&h, "", json!({})).await, ["B", "a", "a/", "b", "c/"]);
-    assert_eq!(names(&h, "a/", json!({})).await, ["1", "2", "3/"]);
-    assert_eq!(names(&h, "nothing/", json!({})).await, [""; 0]);
+    put_all(
+        &h,
+        &["l/b", "l/a/1", "l/a/2", "l/a/3/x", "l/a", "l/B", "l/c/d"],
+    )
+    .await;
+    assert_eq!(
+        names(&h, "l/", json!({})).await,
+        ["B", "a", "a/", "b", "c/"]
+    );
+    assert_eq!(names(&h, "l/a/", json!({})).await, ["1", "2", "3/"]);
+    assert_eq!(names(&h, "l/nothing/", json!({})).await, [""; 0]);
 }
 
 async fn pages_of_a_listing_join_without_gap_or_repetition(h: Harness) {
     h.mount(Guest::Hostile).await;
     let keys: Vec<String> = (0..25)
-        .map(|n| format!("k{n:02}{}", if n % 3 == 0 { "/x" } else { "" }))
+        .map(|n| format!("l/k{n:02}{}", if n % 3 == 0 { "/x" } else { "" }))
         .collect();
     put_all(&h, &keys.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let whole = names(&h, "", json!({})).await;
+    let whole = names(&h, "l/", json!({})).await;
     assert_eq!(whole.len(), keys.len());
     let mut joined: Vec<String> = Vec::new();
     loop {
         let after = joined.last().cloned().unwrap_or_default();
-        let page = names(&h, "", json!({ "after": after, "limit": 4 })).await;
+        let page = names(&h, "l/", json!({ "after": after, "limit": 4 })).await;
         assert!(page.len() <= 4);
         if page.is_empty() {
             break;
@@ -99,15 +106,15 @@ async fn a_key_that_climbs_out_of_its_mount_is_refused(h: Harness) {
 async fn two_mounts_of_one_plugin_share_no_keys(h: Harness) {
     h.mount_at("one", Guest::Hostile, &[]).await;
     h.mount_at("two", Guest::Hostile, &[]).await;
-    h.write("one/store/a", json!({ "value": "of one" }))
+    h.write("one/store/x/a", json!({ "value": "of one" }))
         .await
         .unwrap();
-    assert_eq!(h.read("two/store/a").await.unwrap(), Value::Null);
-    assert!(h.list("two/store/", json!({})).await.unwrap().is_empty());
-    h.write("two/store/a", json!({ "value": "of two" }))
+    assert_eq!(h.read("two/store/x/a").await.unwrap(), Value::Null);
+    assert!(h.list("two/store/x/", json!({})).await.unwrap().is_empty());
+    h.write("two/store/x/a", json!({ "value": "of two" }))
         .await
         .unwrap();
-    assert_eq!(h.read("one/store/a").await.unwrap()["value"], "of one");
+    assert_eq!(h.read("one/store/x/a").await.unwrap()["value"], "of one");
 }
 
 async fn a_transaction_sees_its_own_writes_and_commits_as_a_whole(h: Harness) {

@@ -14,17 +14,20 @@ pub enum Guest {
     Kv,
     /// Misbehaves on purpose.
     Hostile,
+    /// Logs in with a passcode.
+    Passcode,
 }
 
 impl Guest {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Kv, Self::Hostile];
+    pub const ALL: [Self; 3] = [Self::Kv, Self::Hostile, Self::Passcode];
 
     /// Its name in the catalog, which is also its executable's.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kv => "kv",
             Self::Hostile => "hostile",
+            Self::Passcode => "passcode",
         }
     }
 
@@ -32,6 +35,7 @@ impl Guest {
     pub fn plugin_type(self) -> PluginType {
         match self {
             Self::Kv | Self::Hostile => PluginType::Secret,
+            Self::Passcode => PluginType::Auth,
         }
     }
 
@@ -40,6 +44,7 @@ impl Guest {
         match self {
             Self::Kv => palisade_kv::plugin(),
             Self::Hostile => palisade_hostile::plugin(),
+            Self::Passcode => palisade_passcode::plugin(),
         }
     }
 

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use palisade_contract::{Json, Operation, Request};
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
+use palisade_runtime::driver::Driver;
+use palisade_runtime::driver::wasm::WasmDriver;
 use palisade_runtime::store::{MemoryStore, Store};
 use palisade_runtime::{
-    CallError, MountInfo, MountPath, NewMount, RegisterError, Runtime, Timeouts, Workers,
+    CallError, MountInfo, MountPath, NewMount, RegisterError, Runtime, RuntimeKind, Timeouts,
+    Workers,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -79,7 +82,11 @@ impl Harness {
         let workers = WORKERS.get().expect("main hands over its workers first");
         let directory = PluginDirectory::open(&real_path(setup.plugins.path()))
             .expect("a temporary directory can be opened");
-        let mut builder = Runtime::builder()
+        let mut builder = Runtime::builder();
+        if setup.timeouts == Timeouts::default() {
+            builder = builder.driver(RuntimeKind::Wasm, compiling_once(workers));
+        }
+        builder = builder
             .workers(workers.clone())
             .store(Arc::clone(&setup.store))
             .plugin_directory(directory)
@@ -321,6 +328,16 @@ impl Harness {
         self.shutdown().await;
         self.plugins
     }
+}
+
+/// The driver that all harnesses of ordinary timeouts share, so that each component is compiled once for all tests.
+fn compiling_once(workers: &Workers) -> Arc<dyn Driver> {
+    static DRIVER: OnceLock<Arc<WasmDriver>> = OnceLock::new();
+    let driver = DRIVER.get_or_init(|| {
+        let driver = WasmDriver::new(workers.clone(), Timeouts::default());
+        Arc::new(driver.expect("threads can be started"))
+    });
+    Arc::clone(driver) as Arc<dyn Driver>
 }
 
 /// The data of an answer.
