@@ -160,6 +160,23 @@ fn a_wrong_token_is_denied() {
 }
 
 #[test]
+fn another_namespace_is_refused_and_not_answered_from_this_one() {
+    let server = Server::development(&[]);
+    let output = server.run(&["secrets", "list", "-namespace=team"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("namespace \"team\" does not exist"));
+}
+
+#[test]
+fn both_signals_end_the_server_in_order() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut server = Server::development(&[]);
+        send(&server.child, signal);
+        assert!(server.child.wait().unwrap().success());
+    }
+}
+
+#[test]
 fn a_registration_is_refused_with_its_stable_code_and_stores_nothing() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("script"), "#!/bin/sh\n").unwrap();
@@ -366,7 +383,7 @@ impl Server {
 
     /// Asks it to end, and gives its exit status.
     fn stop(mut self) -> ExitStatus {
-        terminate(&self.child);
+        send(&self.child, rustix::process::Signal::TERM);
         self.child.wait().unwrap()
     }
 }
@@ -378,9 +395,9 @@ impl Drop for Server {
     }
 }
 
-fn terminate(child: &Child) {
+fn send(child: &Child, signal: rustix::process::Signal) {
     let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(id, signal).unwrap();
 }
 
 fn succeeded(line: &[&str], output: Output) -> String {
