@@ -1,4 +1,8 @@
 //! The native driver with real processes: this executable is the test, the server that dies, and the plugin.
+#![allow(
+    clippy::print_stdout,
+    reason = "the server that a test plays tells its test what it did"
+)]
 
 #[path = "native/plugin.rs"]
 mod plugin;

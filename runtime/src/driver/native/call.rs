@@ -1,6 +1,7 @@
 //! What became of a call into a process: one table from gRPC to [`CallError`].
 
 use std::error::Error;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{timeout, timeout_at};
@@ -27,10 +28,12 @@ pub(super) struct Caller<'a> {
 
 impl Caller<'_> {
     /// Runs one call to its end: answered, failed, late, or left behind by a process that died.
+    ///
+    /// The call is boxed because it has several kilobytes, and each future around it would hold them again.
     pub(super) async fn run<T>(
         &self,
         deadline: Deadline,
-        call: impl Future<Output = Result<Response<T>, Status>>,
+        call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Result<T, CallError> {
         if let Some(exit) = self.process.exit() {
             return Err(self.crashed(exit.to_string(), false));
@@ -50,9 +53,8 @@ impl Caller<'_> {
     /// The answer, or the exit of the process with no answer soon after.
     async fn outcome<T>(
         &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
+        mut call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Outcome<T> {
-        let mut call = std::pin::pin!(call);
         let exit = tokio::select! {
             biased;
             answer = &mut call => return Outcome::of(answer),
