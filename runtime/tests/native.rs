@@ -9,6 +9,7 @@ mod plugin;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -361,6 +362,11 @@ async fn limits_and_folder_are_its_own(host: Host) {
     let told = plugin.read("process").await.expect("it answers");
     let directory = told["directory"].as_str().expect("it is text");
     assert!(directory.contains("/palisade-"), "{directory}");
+    let mode = std::fs::metadata(directory)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
     assert_eq!(strings(&told["arguments"]), ["test-plugin-v1.2.3", "serve"]);
     let limits = told["limits"].as_str().expect("it is text");
     let core = limits

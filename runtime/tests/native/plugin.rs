@@ -304,7 +304,10 @@ fn descriptors() -> Vec<String> {
 }
 
 /// Starts a process in a session of its own, which no kill of a group reaches.
-#[expect(clippy::zombie_processes, reason = "that it is left behind is what is tested")]
+#[expect(
+    clippy::zombie_processes,
+    reason = "that it is left behind is what is tested"
+)]
 fn child() -> u32 {
     let output = std::process::Command::new("/bin/sh")
         .args(["-c", "setsid sh -c 'echo $$; exec sleep 1000'"])

@@ -1,7 +1,8 @@
 //! The private folder of one process: its sockets, and its working directory.
 
+use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use palisade_protocol::handshake::SOCKET_PATH_BYTES_MAX;
@@ -17,7 +18,11 @@ pub(super) struct RunDir {
 
 impl RunDir {
     pub(super) fn create() -> Result<Self, RunDirError> {
-        let directory = tempfile::Builder::new().prefix("palisade-").tempdir()?;
+        // From the start, and not changed afterwards: in between somebody could enter.
+        let directory = tempfile::Builder::new()
+            .prefix("palisade-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
         let path = directory.path();
         let (length, limit) = (
             path.as_os_str().len(),
@@ -80,7 +85,7 @@ pub(super) enum RunDirError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
     use super::*;
