@@ -63,13 +63,19 @@ impl Content {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => *depth += 1,
             Payload::End(_) => *depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if *depth == 0 => {
-                let names = imports.into_iter().map(|import| import.expect("it is well-formed"));
-                self.imports.extend(names.map(|import| import.name.name.to_owned()));
+                let names = imports
+                    .into_iter()
+                    .map(|import| import.expect("it is well-formed"));
+                self.imports
+                    .extend(names.map(|import| import.name.name.to_owned()));
             }
             Payload::ComponentExportSection(exports) if *depth == 0 => {
-                let exports = exports.into_iter().map(|export| export.expect("it is well-formed"));
+                let exports = exports
+                    .into_iter()
+                    .map(|export| export.expect("it is well-formed"));
                 let instances = exports.filter(|e| e.kind == ComponentExternalKind::Instance);
-                self.exports.extend(instances.map(|export| export.name.name.to_owned()));
+                self.exports
+                    .extend(instances.map(|export| export.name.name.to_owned()));
             }
             Payload::CustomSection(section) if section.name() == SECTION_NAME => {
                 self.sections.push(section.data().to_vec());
@@ -84,18 +90,30 @@ fn every_component_exports_a_plugin() {
     for (guest, content) in components() {
         assert!(content.is_component, "{guest:?} is a core module");
         let export = format!("palisade:plugin/backend@{CONTRACT_VERSION}");
-        assert!(content.exports.contains(&export), "{guest:?}: {:?}", content.exports);
+        assert!(
+            content.exports.contains(&export),
+            "{guest:?}: {:?}",
+            content.exports
+        );
     }
 }
 
 #[test]
 fn no_component_imports_what_it_may_not_have() {
     for (guest, content) in components() {
-        let refused: Vec<_> = content.imports.iter().filter(|name| !allowed(name)).collect();
+        let refused: Vec<_> = content
+            .imports
+            .iter()
+            .filter(|name| !allowed(name))
+            .collect();
         assert!(refused.is_empty(), "{guest:?}: {refused:?}");
         // The control: the parser does see imports.
         let storage = format!("palisade:plugin/storage@{CONTRACT_VERSION}");
-        assert!(content.imports.contains(&storage), "{guest:?}: {:?}", content.imports);
+        assert!(
+            content.imports.contains(&storage),
+            "{guest:?}: {:?}",
+            content.imports
+        );
     }
 }
 
@@ -114,7 +132,10 @@ fn every_component_says_once_what_it_is() {
             panic!("{guest:?} has {} sections", content.sections.len());
         };
         let facts = SectionFacts::parse(section).expect("the section is well-formed");
-        assert!(facts.agrees_with(&guest.plugin().describe()), "{guest:?}: {facts:?}");
+        assert!(
+            facts.agrees_with(&guest.plugin().describe()),
+            "{guest:?}: {facts:?}"
+        );
         assert_eq!(facts.contract, CONTRACT_VERSION);
     }
 }
@@ -125,12 +146,14 @@ fn every_component_says_once_what_it_is() {
 fn a_plain_build_for_webassembly_leaves_the_plugin_in_place() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--offline", "--target", "wasm32-wasip2"]);
+    build.args(["build", "--quiet", "--locked", "--target", "wasm32-wasip2"]);
     build.args(["--profile", "component"]);
     for guest in Guest::ALL {
         build.args(["--package", &format!("palisade-{}", guest.name())]);
     }
-    let status = build.status().expect("cargo runs these tests and can be started");
+    let status = build
+        .status()
+        .expect("cargo runs these tests and can be started");
     assert!(status.success());
     every_component_exports_a_plugin();
 }
@@ -154,5 +177,7 @@ fn allowed(import: &str) -> bool {
     let Some((name, version)) = import.split_once('@') else {
         return false;
     };
-    ALLOWED.iter().any(|(known, track)| *known == name && version.starts_with(track))
+    ALLOWED
+        .iter()
+        .any(|(known, track)| *known == name && version.starts_with(track))
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use comfy_table::{Table, presets};
 use palisade_contract::{Json, Operation, PluginType, Request};
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
-use palisade_runtime::store::memory::MemoryStore;
+use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{Isolation, NewMount, Runtime, Workers};
 use sha2::{Digest as _, Sha256};
 
@@ -111,7 +111,7 @@ impl Comparison {
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_preset(presets::ASCII_MARKDOWN);
+        table.load_style(presets::ASCII_MARKDOWN);
         table.set_header([
             "a read answered from memory",
             "p50",

@@ -15,6 +15,8 @@ mod reply;
 mod server;
 mod shape;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use server::{Facts, Server};
 
@@ -94,16 +96,4 @@ fn beneath<'a>(path: &'a str, area: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(area)?;
     let inside = rest.is_empty() || rest.starts_with('/') || area.ends_with('/');
     inside.then(|| rest.trim_matches('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_area_ends_where_its_name_does() {
-        assert_eq!(beneath("sys/mounts", "sys/mounts"), Some(""));
-        assert_eq!(beneath("sys/mounts/a/b/", "sys/mounts"), Some("a/b"));
-        assert_eq!(beneath("sys/mountsx", "sys/mounts"), None);
-    }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_runtime::catalog::PluginDirectory;
+use palisade_runtime::services::SystemFacts;
 use palisade_runtime::store::Store;
 use palisade_runtime::{MountError, NewMount, Runtime, Workers};
 use tokio::sync::watch;
@@ -52,7 +53,7 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
         .transpose()?;
     let store = plan.open_store().await?;
     let (identity, new_token) = Identity::load_or_make(&*store, &plan).await?;
-    let runtime = build_runtime(workers, store, directory).await?;
+    let runtime = build_runtime(workers, store, directory, facts(&plan, &identity)).await?;
     if plan.enables_kv {
         enable_kv(&runtime).await?;
     }
@@ -102,10 +103,21 @@ fn open_directory(path: &Path) -> Result<PluginDirectory, Failure> {
     })
 }
 
+/// What plugins are told of this server.
+fn facts(plan: &Plan, identity: &Identity) -> SystemFacts {
+    SystemFacts {
+        default_lease_ttl: plan.default_lease_ttl,
+        max_lease_ttl: plan.max_lease_ttl,
+        cluster_id: identity.cluster_id.clone(),
+        ..SystemFacts::default()
+    }
+}
+
 async fn build_runtime(
     workers: Workers,
     store: Arc<dyn Store>,
     directory: Option<PluginDirectory>,
+    facts: SystemFacts,
 ) -> Result<Runtime, Failure> {
     let name = "kv"
         .parse()
@@ -113,7 +125,8 @@ async fn build_runtime(
     let mut builder = Runtime::builder()
         .workers(workers)
         .store(store)
-        .builtin(name, crate::barrier::kv());
+        .system_facts(facts)
+        .builtin(name, palisade_kv::plugin());
     if let Some(directory) = directory {
         builder = builder.plugin_directory(directory);
     }

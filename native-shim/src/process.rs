@@ -26,7 +26,8 @@ pub(crate) fn take_environment() -> Result<PluginEnv, EnvError> {
         }
     } else {
         log::warn(
-            "serve was not called first in main: the launch's variables stay in the environment",
+            "the launch's variables stay in the environment: other threads run already, or /proc is not there to tell. \
+             Call serve first in main",
         );
     }
     Ok(env)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_contract::Plugin;
-use palisade_protocol::MESSAGE_BYTES_MAX;
 use palisade_protocol::cert::{Identity, client_config, server_config};
 use palisade_protocol::env::PluginEnv;
 use palisade_protocol::handshake::{Address, Handshake};
@@ -18,6 +17,7 @@ use palisade_protocol::plugin::grpc_broker_server::GrpcBrokerServer;
 use palisade_protocol::plugin::grpc_controller_server::GrpcControllerServer;
 use palisade_protocol::plugin::grpc_stdio_server::GrpcStdioServer;
 use palisade_protocol::version::{self, BACKEND_PROTOCOL_VERSION};
+use palisade_protocol::{BROKER_DIAL_TIMEOUT, MESSAGE_BYTES_MAX};
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -55,7 +55,7 @@ pub(crate) async fn run(
     let stop = Stop::new();
     watch_signals(&stop)?;
     parent::watch(stop.clone()).map_err(StartError::Runtime)?;
-    let broker = Arc::new(Broker::default());
+    let broker = Arc::new(Broker::new(BROKER_DIAL_TIMEOUT));
     let instances = Arc::new(Instances::new(plugin, Arc::clone(&broker), to_host));
     let router = router(instances, broker, backlog, &stop);
     let incoming = accept::incoming(listener.socket, from_host);

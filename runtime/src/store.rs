@@ -27,7 +27,7 @@ pub trait Store: Send + Sync {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
     /// Applies all writes, in order, or none: fails with [`StoreError::Conflict`] when a check does not hold. When
-    /// it returns `Ok`, the writes survive a crash.
+    /// it returns `Ok`, the writes survive a crash. Dropping the future does not take the commit back: it may be made.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 }
 

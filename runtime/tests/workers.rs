@@ -1,6 +1,10 @@
 //! Worker processes: what they get, what ends them, and that nothing of them is left.
 //!
 //! `main` is this file's own, because [`enter_worker`] has to come first in it.
+#![allow(
+    clippy::print_stdout,
+    reason = "the server that a test plays tells its test what it did"
+)]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

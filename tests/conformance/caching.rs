@@ -28,7 +28,9 @@ async fn a_key_committed_by_one_store_is_forgotten_by_the_others(h: Harness) {
     h.mount(Guest::Hostile).await;
     for round in 0..10 {
         let value = format!("value {round}");
-        h.write("hostile/store/a", json!({ "value": value })).await.unwrap();
+        h.write("hostile/cache/a", json!({ "value": value }))
+            .await
+            .unwrap();
         // Several at once, so that several live stores take part where there can be more than one.
         let reads: Vec<_> = std::iter::repeat_with(|| read_cached(&h)).take(6).collect();
         for read in reads {
@@ -47,7 +49,9 @@ fn read_cached(h: &Harness) -> tokio::task::JoinHandle<Value> {
 
 async fn a_crash_loses_memory_and_keeps_storage(h: Harness) {
     h.mount(Guest::Hostile).await;
-    h.write("hostile/store/a", json!({ "value": "kept" })).await.unwrap();
+    h.write("hostile/store/a", json!({ "value": "kept" }))
+        .await
+        .unwrap();
     count(&h).await;
     h.read("hostile/crash").await.unwrap_err();
     assert_eq!(count(&h).await, 1);

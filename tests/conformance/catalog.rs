@@ -36,9 +36,14 @@ cases! {
 async fn a_registered_entry_is_listed_with_what_it_is(h: Harness) {
     h.register(Guest::Hostile).await.unwrap();
     let entries = h.runtime.entries().await.unwrap();
-    let entry = entries.iter().find(|entry| entry.name == "hostile" && entry.sha256.is_some());
+    let entry = entries
+        .iter()
+        .find(|entry| entry.name == "hostile" && entry.sha256.is_some());
     let entry = entry.expect("it is listed");
-    assert_eq!((entry.runtime, entry.version.as_str()), (RuntimeKind::Native, ""));
+    assert_eq!(
+        (entry.runtime, entry.version.as_str()),
+        (RuntimeKind::Native, "")
+    );
     let stored = h.runtime.entry(&key("hostile")).await.unwrap().unwrap();
     assert_eq!(Some(stored.sha256), entry.sha256);
 }
@@ -219,7 +224,10 @@ async fn registering_runs_nothing(h: Harness) {
 
     // The control: when it is started, it does leave its mark, and is no plugin.
     h.enable("x", Guest::Hostile, &[]).await.unwrap_err();
-    assert!(marker.exists(), "the program would not have shown that it ran");
+    assert!(
+        marker.exists(),
+        "the program would not have shown that it ran"
+    );
 }
 
 async fn of_two_registrations_at_once_with_other_bytes_one_wins(h: Harness) {
@@ -250,7 +258,10 @@ async fn of_two_registrations_at_once_with_other_bytes_one_wins(h: Harness) {
 async fn the_same_registration_twice_is_one(h: Harness) {
     let digest = h.place_guest(Guest::Hostile).unwrap();
     for _ in 0..2 {
-        h.runtime.register(h.manifest(Guest::Hostile, digest.clone())).await.unwrap();
+        h.runtime
+            .register(h.manifest(Guest::Hostile, digest.clone()))
+            .await
+            .unwrap();
     }
     let entries = h.runtime.entries().await.unwrap();
     let registered = entries.iter().filter(|entry| entry.sha256.is_some());
@@ -260,7 +271,9 @@ async fn the_same_registration_twice_is_one(h: Harness) {
 async fn a_registered_entry_wins_over_a_builtin_and_says_so(h: Harness) {
     let shadowed = async || {
         let entries = h.runtime.entries().await.unwrap();
-        let builtin = entries.into_iter().find(|e| e.name == "kv" && e.sha256.is_none());
+        let builtin = entries
+            .into_iter()
+            .find(|e| e.name == "kv" && e.sha256.is_none());
         builtin.expect("kv is linked in").shadowed
     };
     assert!(!shadowed().await);
@@ -284,7 +297,11 @@ async fn versions_stand_side_by_side(h: Harness) {
         version: Some("v1.0.0".parse().unwrap()),
         ..Default::default()
     };
-    let oldest = h.runtime.enable("oldest".parse().unwrap(), mount).await.unwrap();
+    let oldest = h
+        .runtime
+        .enable("oldest".parse().unwrap(), mount)
+        .await
+        .unwrap();
     assert_eq!(oldest.running_version, "v1.0.0");
 }
 

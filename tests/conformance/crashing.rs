@@ -70,7 +70,9 @@ async fn a_crash_of_one_mount_leaves_its_sister_alone(h: Harness) {
 
 async fn a_killed_process_is_replaced_at_the_next_request(h: Harness) {
     h.mount(Guest::Hostile).await;
-    h.write("hostile/store/a", json!({ "value": "kept" })).await.unwrap();
+    h.write("hostile/store/a", json!({ "value": "kept" }))
+        .await
+        .unwrap();
     let first = process(&h);
     kill_process(first, Signal::KILL).unwrap();
     assert_eq!(h.read("hostile/store/a").await.unwrap()["value"], "kept");
@@ -82,7 +84,9 @@ async fn a_write_that_may_have_had_an_effect_is_not_sent_again(h: Harness) {
     h.mount(Guest::Hostile).await;
     let before = initialized(&h).await;
     // It writes, then dies: sent a second time it would kill the next process as well.
-    let outcome = h.write("hostile/write-then/exit/a", json!({ "value": "once" })).await;
+    let outcome = h
+        .write("hostile/write-then/exit/a", json!({ "value": "once" }))
+        .await;
     outcome.unwrap_err();
     let after = initialized(&h).await;
     assert_eq!(after, before + 1, "one start after one crash");
@@ -114,7 +118,9 @@ async fn a_plugin_that_keeps_crashing_is_started_ever_later(h: Harness) {
             break;
         }
     }
-    let error = refused.expect("a start should have been put off").to_string();
+    let error = refused
+        .expect("a start should have been put off")
+        .to_string();
     assert!(error.contains("times in a row"), "{error}");
 }
 
@@ -133,7 +139,10 @@ fn process(h: &Harness) -> Pid {
 async fn reaped(process: Pid) {
     let begun = Instant::now();
     while test_kill_process(process).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it is still there");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "it is still there"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

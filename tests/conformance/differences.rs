@@ -11,15 +11,130 @@ struct Difference {
     reason: &'static str,
 }
 
-const SHARED_THREADS: &str = "linked into the host: it runs on the host's own threads and in its memory, where \
+const BUILTIN: &[Mode] = &[Mode::Builtin];
+const COMPONENTS: &[Mode] = &[Mode::WasmCall, Mode::WasmMount];
+const ALL_BUT_NATIVE: &[Mode] = &[Mode::Builtin, Mode::WasmCall, Mode::WasmMount];
+const ALL_BUT_COMPONENTS: &[Mode] = &[Mode::Builtin, Mode::Native];
+
+const SHARED_THREADS: &str = "it is linked into the host and runs on the host's own threads and in its memory, where \
     nothing can stop a loop, an abort or an allocation";
-const NO_PROCESS: &str = "has no process of its own";
-const ONE_VALUE: &str = "one value serves the whole mount: there is no second one to tell";
-const NO_MEMORY: &str = "keeps nothing in memory from one request to the next";
-const NO_LIMIT_YET: &str = "a process's memory is not limited yet: that needs a control group";
+const SHARED_PROCESS: &str =
+    "it is linked into the host: environment and descriptors are the host's own";
+const NO_ARTIFACT: &str = "it has no file that could change or be missing";
+const NO_PROCESS: &str = "it has no process of its own";
+const NO_START: &str =
+    "a component is not started again after a trap: each request finds a fresh store";
+const NO_LIMIT_YET: &str = "its memory is not limited: a builtin shares the host's, and limiting a process's needs a \
+    control group, which does not exist yet";
 
 const DIFFERENCES: &[Difference] = &[
+    // Deadlines and crashes, which a builtin shares with its host.
+    shared("a_plugin_that_waits_too_long_meets_its_deadline"),
+    shared("an_endless_loop_meets_its_deadline"),
+    shared("an_endless_fill_of_memory_meets_its_deadline"),
+    shared("a_loop_in_one_mount_does_not_hold_up_another"),
+    shared("endless_recursion_ends_the_call_and_nothing_else"),
+    shared("a_caller_that_goes_away_leaves_the_mount_in_order"),
+    shared("requests_run_side_by_side"),
+    shared("a_crash_is_told_and_the_next_request_is_served"),
+    shared("an_exit_is_told_and_the_next_request_is_served"),
+    shared("a_crash_of_one_mount_leaves_its_sister_alone"),
+    shared("a_crash_loses_memory_and_keeps_storage"),
+    shared("a_write_that_may_have_had_an_effect_is_not_sent_again"),
+    shared("writes_before_a_trap_follow_the_rule_of_the_mode"),
+    shared("writes_before_a_timeout_follow_the_rule_of_the_mode"),
+    shared("a_setup_that_dies_fails_the_enable"),
+    shared("a_setup_that_hangs_is_given_up"),
+    shared("a_start_that_hangs_delays_only_its_own_callers"),
+    shared("a_busy_loop_does_not_hold_up_a_stop_for_ever"),
+    // What a process is given.
+    except(
+        "the_environment_holds_nothing_of_the_host",
+        BUILTIN,
+        SHARED_PROCESS,
+    ),
+    except(
+        "no_descriptor_of_the_host_is_inherited",
+        BUILTIN,
+        SHARED_PROCESS,
+    ),
+    except(
+        "what_a_plugin_prints_reaches_no_answer",
+        BUILTIN,
+        SHARED_PROCESS,
+    ),
+    // Files.
+    except(
+        "bytes_registered_anew_run_from_the_next_reload_on",
+        BUILTIN,
+        NO_ARTIFACT,
+    ),
+    except(
+        "a_file_that_changed_is_refused_at_the_next_start",
+        BUILTIN,
+        NO_ARTIFACT,
+    ),
+    except(
+        "a_reload_that_fails_leaves_the_old_generation_serving",
+        BUILTIN,
+        NO_ARTIFACT,
+    ),
+    except(
+        "an_entry_whose_file_is_gone_does_not_hold_up_the_others",
+        BUILTIN,
+        NO_ARTIFACT,
+    ),
+    // Processes.
+    except(
+        "a_killed_process_is_replaced_at_the_next_request",
+        ALL_BUT_NATIVE,
+        NO_PROCESS,
+    ),
+    except(
+        "fifty_requests_after_a_crash_cause_one_start",
+        ALL_BUT_NATIVE,
+        NO_PROCESS,
+    ),
+    except(
+        "no_process_is_left_after_a_stop",
+        ALL_BUT_NATIVE,
+        NO_PROCESS,
+    ),
+    shared("a_plugin_that_keeps_crashing_is_started_ever_later"),
+    except(
+        "a_plugin_that_keeps_crashing_is_started_ever_later",
+        COMPONENTS,
+        NO_START,
+    ),
+    except(
+        "a_write_that_may_have_had_an_effect_is_not_sent_again",
+        COMPONENTS,
+        NO_START,
+    ),
+    // Memory.
+    except(
+        "memory_over_the_limit_is_refused_with_the_limit",
+        ALL_BUT_COMPONENTS,
+        NO_LIMIT_YET,
+    ),
+    except(
+        "a_plugin_that_asks_for_too_much_memory_can_go_on_with_less",
+        ALL_BUT_COMPONENTS,
+        NO_LIMIT_YET,
+    ),
 ];
+
+const fn except(case: &'static str, modes: &'static [Mode], reason: &'static str) -> Difference {
+    Difference {
+        case,
+        modes,
+        reason,
+    }
+}
+
+const fn shared(case: &'static str) -> Difference {
+    except(case, BUILTIN, SHARED_THREADS)
+}
 
 /// Why a mode does not run a case; none when it does.
 pub(crate) fn reason(case: &str, mode: Mode) -> Option<&'static str> {
@@ -33,7 +148,10 @@ pub(crate) fn reason(case: &str, mode: Mode) -> Option<&'static str> {
 pub(crate) fn check() {
     for difference in DIFFERENCES {
         let name = difference.case;
-        assert!(cases().any(|case| case.name == name), "no case is called {name}");
+        assert!(
+            cases().any(|case| case.name == name),
+            "no case is called {name}"
+        );
         let runs = Mode::ALL.iter().any(|mode| reason(name, *mode).is_none());
         assert!(runs, "{name} runs in no mode at all");
     }

@@ -37,7 +37,9 @@ fn path() -> PathBuf {
 
 fn text() -> String {
     let mut text = HEAD.to_owned();
-    text.push_str("\n| case | builtin | native | wasm_call | wasm_mount |\n|---|---|---|---|---|\n");
+    text.push_str(
+        "\n| case | builtin | native | wasm_call | wasm_mount |\n|---|---|---|---|---|\n",
+    );
     let mut notes = Vec::new();
     for case in cases() {
         text.push_str(&row(case, &mut notes));

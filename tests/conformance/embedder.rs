@@ -38,7 +38,10 @@ fn plugins_die_with(signal: Signal) {
     host.wait().unwrap();
     let begun = Instant::now();
     while test_kill_process(plugin).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "the plugin lives on");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "the plugin lives on"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -57,7 +60,10 @@ fn start(folder: &Path) -> (Child, Pid) {
     let output = host.stdout.take().unwrap();
     BufReader::new(output).read_line(&mut line).unwrap();
     let plugin = line.trim().parse().ok().and_then(Pid::from_raw);
-    (host, plugin.expect("the embedder tells its plugin's process"))
+    (
+        host,
+        plugin.expect("the embedder tells its plugin's process"),
+    )
 }
 
 /// What the embedder does: mounts a plugin, tells its process, and waits to be killed.

@@ -18,7 +18,9 @@ cases! {
 async fn a_restart_keeps_mounts_and_data_in_a_file(h: Harness) {
     let folder = tempfile::tempdir().unwrap();
     let before = with_file(&h, folder.path(), None).await;
-    let mount = before.mount_at("some/where", Guest::Kv, &[("a", "b")]).await;
+    let mount = before
+        .mount_at("some/where", Guest::Kv, &[("a", "b")])
+        .await;
     let body = json!({ "data": { "k": "v" } });
     before.write("some/where/data/x", body).await.unwrap();
     let plugins = before.shut_down_and_keep_plugins().await;

@@ -43,8 +43,15 @@ async fn a_setup_that_hangs_is_given_up(h: Harness) {
     let h = impatient(&h).await;
     let begun = Instant::now();
     let error = refused(&h, &[("spin_setup", "true")]).await;
-    assert!([ErrorKind::LaunchTimeout, ErrorKind::Timeout].contains(&error.0), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(
+        [ErrorKind::LaunchTimeout, ErrorKind::Timeout].contains(&error.0),
+        "{error:?}"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
     h.shutdown().await;
 }
 
@@ -53,7 +60,10 @@ async fn a_start_that_hangs_delays_only_its_own_callers(h: Harness) {
     h.mount_at("other", Guest::Hostile, &[]).await;
     let hanging = {
         let h = h.clone();
-        tokio::spawn(async move { h.enable("hangs", Guest::Hostile, &[("spin_setup", "true")]).await })
+        tokio::spawn(async move {
+            h.enable("hangs", Guest::Hostile, &[("spin_setup", "true")])
+                .await
+        })
     };
     for _ in 0..20 {
         h.read("other/echo").await.unwrap();
@@ -68,7 +78,11 @@ async fn a_start_that_hangs_delays_only_its_own_callers(h: Harness) {
 async fn storage_cannot_be_written_during_setup(h: Harness) {
     let error = refused(&h, &[("write_in_setup", "a")]).await;
     assert_eq!(error.0, ErrorKind::SetupFailed);
-    assert!(error.1.contains("cannot write to storage during setup"), "{}", error.1);
+    assert!(
+        error.1.contains("cannot write to storage during setup"),
+        "{}",
+        error.1
+    );
 }
 
 async fn an_initialize_that_fails_fails_the_enable(h: Harness) {
@@ -92,7 +106,9 @@ async fn initialized(h: &Harness) -> Value {
 }
 
 async fn mount_options_reach_setup(h: Harness) {
-    let mount = h.mount_at("hostile", Guest::Hostile, &[("colour", "blue")]).await;
+    let mount = h
+        .mount_at("hostile", Guest::Hostile, &[("colour", "blue")])
+        .await;
     assert_eq!(mount.options["colour"], "blue");
     let error = refused_at(&h, "second", &[("fail_setup", "blue")]).await;
     assert!(error.1.contains("blue"));
@@ -104,7 +120,13 @@ async fn the_environment_holds_nothing_of_the_host(h: Harness) {
     h.mount(Guest::Hostile).await;
     let seen = h.read("hostile/environment").await.unwrap();
     let names: Vec<_> = seen["vars"].as_object().unwrap().keys().cloned().collect();
-    for name in ["PATH", "HOME", "USER", "CARGO_MANIFEST_DIR", "LD_LIBRARY_PATH"] {
+    for name in [
+        "PATH",
+        "HOME",
+        "USER",
+        "CARGO_MANIFEST_DIR",
+        "LD_LIBRARY_PATH",
+    ] {
         assert!(!names.iter().any(|seen| seen == name), "{names:?}");
     }
     match h.mode.is_wasm() {
@@ -123,15 +145,25 @@ async fn no_descriptor_of_the_host_is_inherited(h: Harness) {
     h.mount(Guest::Hostile).await;
     let seen = h.read("hostile/descriptors").await.unwrap();
     let seen = seen["descriptors"].as_object().unwrap();
-    assert!(!seen.values().any(|target| target.to_string().contains("left-open")), "{seen:?}");
-    let files = seen.values().filter_map(Value::as_str).filter(|target| target.starts_with('/'));
+    assert!(
+        !seen
+            .values()
+            .any(|target| target.to_string().contains("left-open")),
+        "{seen:?}"
+    );
+    let files = seen
+        .values()
+        .filter_map(Value::as_str)
+        .filter(|target| target.starts_with('/'));
     let files: Vec<_> = files.filter(|target| !known_to_a_process(target)).collect();
     assert!(files.is_empty(), "{files:?}");
 }
 
 /// What a process opens by itself: nothing to read from, and its own executable in memory.
 fn known_to_a_process(target: &str) -> bool {
-    ["/dev/null", "/memfd:", "/proc/"].iter().any(|known| target.starts_with(known))
+    ["/dev/null", "/memfd:", "/proc/"]
+        .iter()
+        .any(|known| target.starts_with(known))
 }
 
 async fn the_system_view_answers(h: Harness) {
@@ -142,7 +174,11 @@ async fn the_system_view_answers(h: Harness) {
     for (fact, value) in [("tainted", json!(false)), ("local_mount", json!(false))] {
         assert_eq!(facts[fact], value, "{fact}");
     }
-    assert!(facts["version"].as_str().is_some_and(|version| !version.is_empty()));
+    assert!(
+        facts["version"]
+            .as_str()
+            .is_some_and(|version| !version.is_empty())
+    );
     assert!(facts["cluster_id"].is_string());
 }
 
@@ -159,7 +195,9 @@ async fn randomness_differs_from_instance_to_instance(h: Harness) {
 
 async fn the_clock_is_the_hosts(h: Harness) {
     h.mount(Guest::Hostile).await;
-    let seen = h.read("hostile/now").await.unwrap()["seconds"].as_i64().unwrap();
+    let seen = h.read("hostile/now").await.unwrap()["seconds"]
+        .as_i64()
+        .unwrap();
     let epoch = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
     let distance = (epoch.as_secs() as i64 - seen).abs();
     assert!(distance < 30, "{distance} seconds apart");

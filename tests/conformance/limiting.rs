@@ -71,7 +71,8 @@ async fn a_loop_in_one_mount_does_not_hold_up_another(h: Harness) {
         let h = h.clone();
         let limit = Duration::from_secs(8);
         tokio::spawn(async move {
-            h.request_within(limit, Operation::Update, "hostile/spin", Value::Null).await
+            h.request_within(limit, Operation::Update, "hostile/spin", Value::Null)
+                .await
         })
     };
     for _ in 0..20 {
@@ -98,7 +99,10 @@ async fn a_plugin_that_asks_for_too_much_memory_can_go_on_with_less(h: Harness) 
     assert!(greedy["taken"].as_u64().unwrap() < 64 << 20);
 
     // The control: less than the limit is given.
-    let modest = h.write("hostile/hog", json!({ "bytes": 8 << 20 })).await.unwrap();
+    let modest = h
+        .write("hostile/hog", json!({ "bytes": 8 << 20 }))
+        .await
+        .unwrap();
     assert_eq!(modest["refused"], false);
 }
 
@@ -122,7 +126,11 @@ async fn a_caller_that_goes_away_leaves_the_mount_in_order(h: Harness) {
     // Nothing counts as in flight any more: stopping does not wait for it.
     let begun = Instant::now();
     h.disable("hostile").await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 async fn a_plugin_knows_how_much_time_is_left(h: Harness) {
@@ -150,7 +158,9 @@ async fn a_flood_of_log_lines_harms_nobody(h: Harness) {
 async fn what_a_plugin_prints_reaches_no_answer(h: Harness) {
     h.mount(Guest::Hostile).await;
     let text = "1|5|unix|/nowhere|grpc|\n".repeat(2_000);
-    h.write("hostile/print", json!({ "text": text })).await.unwrap();
+    h.write("hostile/print", json!({ "text": text }))
+        .await
+        .unwrap();
     let seen = h.read("hostile/echo").await.unwrap();
     assert_eq!(seen["path"], "echo");
 }

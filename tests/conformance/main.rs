@@ -24,8 +24,8 @@ mod launching;
 mod limiting;
 mod mounting;
 mod replacing;
-mod storing;
 mod stopping;
+mod storing;
 mod using_kv;
 
 use std::process::ExitCode;

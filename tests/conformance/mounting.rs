@@ -36,7 +36,9 @@ async fn a_path_inside_or_around_another_is_refused(h: Harness) {
 
 async fn a_disabled_mount_is_gone_with_its_data(h: Harness) {
     h.mount(Guest::Hostile).await;
-    h.write("hostile/store/a", json!({ "value": "x" })).await.unwrap();
+    h.write("hostile/store/a", json!({ "value": "x" }))
+        .await
+        .unwrap();
     h.disable("hostile").await.unwrap();
     expect_kind(h.read("hostile/store/a").await, ErrorKind::MountNotFound);
     assert!(h.runtime.mounts().is_empty());
@@ -61,7 +63,11 @@ async fn an_unknown_plugin_cannot_be_enabled(h: Harness) {
         plugin: "nobody".to_owned(),
         ..Default::default()
     };
-    let error = h.runtime.enable("x".parse().unwrap(), mount).await.unwrap_err();
+    let error = h
+        .runtime
+        .enable("x".parse().unwrap(), mount)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::EntryNotFound);
     assert!(error.to_string().contains("nobody"));
 }
@@ -73,7 +79,11 @@ async fn a_secret_plugin_cannot_be_enabled_as_auth(h: Harness) {
         plugin_type: Some(palisade_runtime::contract::PluginType::Auth),
         ..Default::default()
     };
-    let error = h.runtime.enable("x".parse().unwrap(), mount).await.unwrap_err();
+    let error = h
+        .runtime
+        .enable("x".parse().unwrap(), mount)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::EntryNotFound);
 }
 
@@ -85,7 +95,10 @@ async fn a_login_gives_the_identity_it_proved(h: Harness) {
     let right = json!({ "code": "correct horse" });
     let answer = h.request(Operation::Update, "door/login/ada", right).await;
     let auth = answer.unwrap().unwrap().auth.expect("a login succeeded");
-    assert!(auth.policies.iter().any(|policy| policy == "readers"), "{auth:?}");
+    assert!(
+        auth.policies.iter().any(|policy| policy == "readers"),
+        "{auth:?}"
+    );
     assert_eq!(auth.alias.unwrap().name, "ada");
 
     let wrong = json!({ "code": "wrong" });
@@ -97,7 +110,10 @@ async fn a_login_gives_the_identity_it_proved(h: Harness) {
 async fn a_plugin_that_needs_no_token_says_where(h: Harness) {
     let mount = h.mount_at("door", Guest::Passcode, &[]).await;
     let open = mount.special_paths.unauthenticated;
-    assert!(open.iter().any(|path| path.starts_with("login/")), "{open:?}");
+    assert!(
+        open.iter().any(|path| path.starts_with("login/")),
+        "{open:?}"
+    );
     let mount = h.mount(Guest::Hostile).await;
     assert!(mount.special_paths.unauthenticated.is_empty());
 }

@@ -17,7 +17,9 @@ cases! {
 
 async fn a_reload_keeps_the_data_and_loses_the_memory(h: Harness) {
     h.mount(Guest::Hostile).await;
-    h.write("hostile/store/a", json!({ "value": "kept" })).await.unwrap();
+    h.write("hostile/store/a", json!({ "value": "kept" }))
+        .await
+        .unwrap();
     h.read("hostile/count").await.unwrap();
     h.reload("hostile").await.unwrap();
     assert_eq!(h.read("hostile/count").await.unwrap()["count"], 1);
@@ -33,7 +35,9 @@ async fn a_reload_under_load_fails_no_request(h: Harness) {
             let mut served = 0_u32;
             while !*stopped.borrow() {
                 let path = format!("hostile/store/{n}");
-                h.write(&path, json!({ "value": served.to_string() })).await.unwrap();
+                h.write(&path, json!({ "value": served.to_string() }))
+                    .await
+                    .unwrap();
                 let value = h.read(&path).await.unwrap()["value"].clone();
                 assert_eq!(value, served.to_string());
                 served += 1;
@@ -55,7 +59,10 @@ async fn a_reload_under_load_fails_no_request(h: Harness) {
 async fn bytes_registered_anew_run_from_the_next_reload_on(h: Harness) {
     let before = h.mount(Guest::Hostile).await.running_sha256.unwrap();
     let digest = h.place("hostile", &other_build(&h));
-    h.runtime.register(h.manifest(Guest::Hostile, digest.clone())).await.unwrap();
+    h.runtime
+        .register(h.manifest(Guest::Hostile, digest.clone()))
+        .await
+        .unwrap();
     assert_eq!(h.info("hostile").running_sha256, Some(before));
     assert!(h.read("hostile/echo").await.is_ok());
     h.reload("hostile").await.unwrap();
@@ -103,6 +110,10 @@ fn other_build(h: &Harness) -> Vec<u8> {
     let artifact = Guest::Hostile.artifact(h.mode).unwrap();
     let mut bytes = std::fs::read(artifact).unwrap();
     let section = [0, 2, 1, b'x'];
-    bytes.extend(if h.mode.is_wasm() { &section[..] } else { &[0][..] });
+    bytes.extend(if h.mode.is_wasm() {
+        &section[..]
+    } else {
+        &[0][..]
+    });
     bytes
 }

@@ -39,14 +39,29 @@ async fn a_request_in_flight_is_finished_before_the_stop(h: Harness) {
 async fn no_process_is_left_after_a_stop(h: Harness) {
     h.mount_at("one", Guest::Hostile, &[]).await;
     h.mount_at("two", Guest::Hostile, &[]).await;
-    let processes: Vec<_> = h.runtime.mounts().iter().filter_map(|m| m.process_id).collect();
+    let processes: Vec<_> = h
+        .runtime
+        .mounts()
+        .iter()
+        .filter_map(|m| m.process_id)
+        .collect();
     assert!(!processes.is_empty());
-    let processes = processes.into_iter().filter_map(|id| Pid::from_raw(id as i32));
+    let processes = processes
+        .into_iter()
+        .filter_map(|id| Pid::from_raw(id as i32));
     let processes: Vec<_> = processes.collect();
     // The control: they are there now.
-    assert!(processes.iter().all(|process| test_kill_process(*process).is_ok()));
+    assert!(
+        processes
+            .iter()
+            .all(|process| test_kill_process(*process).is_ok())
+    );
     h.shutdown().await;
-    assert!(processes.iter().all(|process| test_kill_process(*process).is_err()));
+    assert!(
+        processes
+            .iter()
+            .all(|process| test_kill_process(*process).is_err())
+    );
 }
 
 async fn a_busy_loop_does_not_hold_up_a_stop_for_ever(h: Harness) {

@@ -25,8 +25,12 @@ cases! {
 
 async fn what_is_written_is_read_until_it_is_deleted(h: Harness) {
     h.mount(Guest::Hostile).await;
-    h.write("hostile/store/a/b", json!({ "value": "one" })).await.unwrap();
-    h.write("hostile/store/a/b", json!({ "value": "two" })).await.unwrap();
+    h.write("hostile/store/a/b", json!({ "value": "one" }))
+        .await
+        .unwrap();
+    h.write("hostile/store/a/b", json!({ "value": "two" }))
+        .await
+        .unwrap();
     assert_eq!(stored(&h, "a/b").await, "two");
     h.delete("hostile/store/a/b").await.unwrap();
     assert_eq!(stored(&h, "a/b").await, Value::Null);
@@ -35,22 +39,31 @@ async fn what_is_written_is_read_until_it_is_deleted(h: Harness) {
 
 async fn a_listing_comes_in_order_with_folders_once(h: Harness) {
     h.mount(Guest::Hostile).await;
-    put_all(&h, &["b", "a/1", "a/2", "a/3/x", "a", "B", "c/d"]).await;
-    assert_eq!(names(&h, "", json!({})).await, ["B", "a", "a/", "b", "c/"]);
-    assert_eq!(names(&h, "a/", json!({})).await, ["1", "2", "3/"]);
-    assert_eq!(names(&h, "nothing/", json!({})).await, [""; 0]);
+    put_all(
+        &h,
+        &["l/b", "l/a/1", "l/a/2", "l/a/3/x", "l/a", "l/B", "l/c/d"],
+    )
+    .await;
+    assert_eq!(
+        names(&h, "l/", json!({})).await,
+        ["B", "a", "a/", "b", "c/"]
+    );
+    assert_eq!(names(&h, "l/a/", json!({})).await, ["1", "2", "3/"]);
+    assert_eq!(names(&h, "l/nothing/", json!({})).await, [""; 0]);
 }
 
 async fn pages_of_a_listing_join_without_gap_or_repetition(h: Harness) {
     h.mount(Guest::Hostile).await;
-    let keys: Vec<String> = (0..25).map(|n| format!("k{n:02}{}", if n % 3 == 0 { "/x" } else { "" })).collect();
+    let keys: Vec<String> = (0..25)
+        .map(|n| format!("l/k{n:02}{}", if n % 3 == 0 { "/x" } else { "" }))
+        .collect();
     put_all(&h, &keys.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let whole = names(&h, "", json!({})).await;
+    let whole = names(&h, "l/", json!({})).await;
     assert_eq!(whole.len(), keys.len());
     let mut joined: Vec<String> = Vec::new();
     loop {
         let after = joined.last().cloned().unwrap_or_default();
-        let page = names(&h, "", json!({ "after": after, "limit": 4 })).await;
+        let page = names(&h, "l/", json!({ "after": after, "limit": 4 })).await;
         assert!(page.len() <= 4);
         if page.is_empty() {
             break;
@@ -63,7 +76,9 @@ async fn pages_of_a_listing_join_without_gap_or_repetition(h: Harness) {
 async fn a_key_that_climbs_out_of_its_mount_is_refused(h: Harness) {
     h.mount(Guest::Hostile).await;
     let other = h.mount_at("other", Guest::Hostile, &[]).await;
-    h.write("other/store/secret", json!({ "value": "theirs" })).await.unwrap();
+    h.write("other/store/secret", json!({ "value": "theirs" }))
+        .await
+        .unwrap();
     for key in [
         "..",
         "../secret",
@@ -78,19 +93,28 @@ async fn a_key_that_climbs_out_of_its_mount_is_refused(h: Harness) {
         }
     }
     // The control: an ordinary key is read this way.
-    h.write("hostile/store/mine", json!({ "value": "mine" })).await.unwrap();
-    let found = h.write("hostile/key/get", json!({ "key": "mine" })).await.unwrap();
+    h.write("hostile/store/mine", json!({ "value": "mine" }))
+        .await
+        .unwrap();
+    let found = h
+        .write("hostile/key/get", json!({ "key": "mine" }))
+        .await
+        .unwrap();
     assert!(found.to_string().contains("mine"));
 }
 
 async fn two_mounts_of_one_plugin_share_no_keys(h: Harness) {
     h.mount_at("one", Guest::Hostile, &[]).await;
     h.mount_at("two", Guest::Hostile, &[]).await;
-    h.write("one/store/a", json!({ "value": "of one" })).await.unwrap();
-    assert_eq!(h.read("two/store/a").await.unwrap(), Value::Null);
-    assert!(h.list("two/store/", json!({})).await.unwrap().is_empty());
-    h.write("two/store/a", json!({ "value": "of two" })).await.unwrap();
-    assert_eq!(h.read("one/store/a").await.unwrap()["value"], "of one");
+    h.write("one/store/x/a", json!({ "value": "of one" }))
+        .await
+        .unwrap();
+    assert_eq!(h.read("two/store/x/a").await.unwrap(), Value::Null);
+    assert!(h.list("two/store/x/", json!({})).await.unwrap().is_empty());
+    h.write("two/store/x/a", json!({ "value": "of two" }))
+        .await
+        .unwrap();
+    assert_eq!(h.read("one/store/x/a").await.unwrap()["value"], "of one");
 }
 
 async fn a_transaction_sees_its_own_writes_and_commits_as_a_whole(h: Harness) {
@@ -130,20 +154,33 @@ async fn a_transaction_that_is_rolled_back_leaves_nothing(h: Harness) {
 async fn a_transaction_that_met_a_newer_write_conflicts(h: Harness) {
     h.mount(Guest::Hostile).await;
     put_all(&h, &["a"]).await;
-    let error = h.write("hostile/tx-race/a", json!({ "value": "new" })).await.unwrap_err();
-    assert!(error.to_string().contains("transaction commit failed"), "{error}");
+    let error = h
+        .write("hostile/tx-race/a", json!({ "value": "new" }))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("transaction commit failed"),
+        "{error}"
+    );
 }
 
 async fn writes_before_an_error_are_kept(h: Harness) {
     h.mount(Guest::Hostile).await;
-    let error = h.write("hostile/write-then/error/a", json!({ "value": "kept" })).await;
-    assert_ne!(expect_plugin_error(error).kind, PluginErrorKind::UnsupportedPath);
+    let error = h
+        .write("hostile/write-then/error/a", json!({ "value": "kept" }))
+        .await;
+    assert_ne!(
+        expect_plugin_error(error).kind,
+        PluginErrorKind::UnsupportedPath
+    );
     assert_eq!(stored(&h, "a").await, "kept");
 }
 
 async fn writes_before_a_trap_follow_the_rule_of_the_mode(h: Harness) {
     h.mount(Guest::Hostile).await;
-    let outcome = h.write("hostile/write-then/trap/a", json!({ "value": "x" })).await;
+    let outcome = h
+        .write("hostile/write-then/trap/a", json!({ "value": "x" }))
+        .await;
     outcome.unwrap_err();
     assert_eq!(stored(&h, "a").await, left_behind(&h));
 }
@@ -153,7 +190,9 @@ async fn writes_before_a_timeout_follow_the_rule_of_the_mode(h: Harness) {
     h.read("hostile/echo").await.unwrap();
     let body = json!({ "value": "x" });
     let path = "hostile/write-then/spin/a";
-    h.request_within(Duration::from_secs(2), Operation::Update, path, body).await.unwrap_err();
+    h.request_within(Duration::from_secs(2), Operation::Update, path, body)
+        .await
+        .unwrap_err();
     if h.mode == Mode::Native {
         // Its one thread is busy for ever; a new process has a free one.
         h.reload("hostile").await.unwrap();
@@ -174,14 +213,19 @@ async fn concurrent_writes_to_one_key_leave_one_of_them(h: Harness) {
     let write = |n: u32| {
         let h = h.clone();
         tokio::spawn(async move {
-            h.write("hostile/store/a", json!({ "value": format!("writer {n}") })).await
+            h.write("hostile/store/a", json!({ "value": format!("writer {n}") }))
+                .await
         })
     };
     for write in (0..16).map(write).collect::<Vec<_>>() {
         write.await.unwrap().unwrap();
     }
     let last = stored(&h, "a").await;
-    assert!(last.as_str().is_some_and(|text| text.starts_with("writer ")), "{last}");
+    assert!(
+        last.as_str()
+            .is_some_and(|text| text.starts_with("writer ")),
+        "{last}"
+    );
 }
 
 /// The value of a key, or `Null`.
@@ -198,7 +242,9 @@ async fn put_all(h: &Harness, keys: &[&str]) {
 }
 
 async fn names(h: &Harness, prefix: &str, page: Value) -> Vec<String> {
-    h.list(&format!("hostile/store/{prefix}"), page).await.unwrap()
+    h.list(&format!("hostile/store/{prefix}"), page)
+        .await
+        .unwrap()
 }
 
 async fn transaction(h: &Harness, commit: bool, steps: Value) -> Value {

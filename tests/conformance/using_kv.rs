@@ -17,7 +17,10 @@ cases! {
 
 async fn kv_gives_back_what_was_put(h: Harness) {
     h.mount(Guest::Kv).await;
-    let put = h.write("kv/data/a/b", json!({ "data": { "k": "v" } })).await.unwrap();
+    let put = h
+        .write("kv/data/a/b", json!({ "data": { "k": "v" } }))
+        .await
+        .unwrap();
     assert_eq!(put["version"], 1);
     let got = h.read("kv/data/a/b").await.unwrap();
     assert_eq!(got["data"], json!({ "k": "v" }));
@@ -30,24 +33,38 @@ async fn kv_refuses_a_check_and_set_that_does_not_match(h: Harness) {
     put(&h, "a", "1").await;
     let body = json!({ "options": { "cas": 0 }, "data": { "k": "2" } });
     let text = said_no(&h, "kv/data/a", body).await;
-    assert!(text.contains("check-and-set parameter did not match the current version"), "{text}");
+    assert!(
+        text.contains("check-and-set parameter did not match the current version"),
+        "{text}"
+    );
     let body = json!({ "options": { "cas": 1 }, "data": { "k": "2" } });
     assert_eq!(h.write("kv/data/a", body).await.unwrap()["version"], 2);
 
-    h.write("kv/config", json!({ "cas_required": true })).await.unwrap();
+    h.write("kv/config", json!({ "cas_required": true }))
+        .await
+        .unwrap();
     let text = said_no(&h, "kv/data/a", json!({ "data": { "k": "3" } })).await;
-    assert!(text.contains("check-and-set parameter required for this call"), "{text}");
+    assert!(
+        text.contains("check-and-set parameter required for this call"),
+        "{text}"
+    );
     assert_eq!(value(&h, "a").await, "2");
 }
 
 async fn kv_keeps_versions_and_forgets_the_oldest(h: Harness) {
     h.mount(Guest::Kv).await;
-    h.write("kv/metadata/a", json!({ "max_versions": 3 })).await.unwrap();
+    h.write("kv/metadata/a", json!({ "max_versions": 3 }))
+        .await
+        .unwrap();
     for n in 1..=5 {
         put(&h, "a", &n.to_string()).await;
     }
     let old = json!({ "version": 3 });
-    let got = h.request(Operation::Read, "kv/data/a", old).await.unwrap().unwrap();
+    let got = h
+        .request(Operation::Read, "kv/data/a", old)
+        .await
+        .unwrap()
+        .unwrap();
     let got: Value = got.data.parse().unwrap();
     assert_eq!(got["data"]["k"], "3");
     let metadata = h.read("kv/metadata/a").await.unwrap();
@@ -61,10 +78,16 @@ async fn kv_deletes_undeletes_and_destroys(h: Harness) {
     put(&h, "a", "1").await;
     h.delete("kv/data/a").await.unwrap();
     assert_eq!(value(&h, "a").await, Value::Null);
-    h.write("kv/undelete/a", json!({ "versions": [1] })).await.unwrap();
+    h.write("kv/undelete/a", json!({ "versions": [1] }))
+        .await
+        .unwrap();
     assert_eq!(value(&h, "a").await, "1");
-    h.write("kv/destroy/a", json!({ "versions": [1] })).await.unwrap();
-    h.write("kv/undelete/a", json!({ "versions": [1] })).await.unwrap();
+    h.write("kv/destroy/a", json!({ "versions": [1] }))
+        .await
+        .unwrap();
+    h.write("kv/undelete/a", json!({ "versions": [1] }))
+        .await
+        .unwrap();
     assert_eq!(value(&h, "a").await, Value::Null);
     let metadata = h.read("kv/metadata/a").await.unwrap();
     assert_eq!(metadata["versions"]["1"]["destroyed"], true);
@@ -75,8 +98,14 @@ async fn kv_lists_and_removes_metadata(h: Harness) {
     for key in ["a", "b/c", "b/d"] {
         put(&h, key, "x").await;
     }
-    assert_eq!(h.list("kv/metadata/", json!({})).await.unwrap(), ["a", "b/"]);
-    assert_eq!(h.list("kv/metadata/b/", json!({})).await.unwrap(), ["c", "d"]);
+    assert_eq!(
+        h.list("kv/metadata/", json!({})).await.unwrap(),
+        ["a", "b/"]
+    );
+    assert_eq!(
+        h.list("kv/metadata/b/", json!({})).await.unwrap(),
+        ["c", "d"]
+    );
     h.delete("kv/metadata/b/c").await.unwrap();
     assert_eq!(h.list("kv/metadata/b/", json!({})).await.unwrap(), ["d"]);
 }
@@ -86,9 +115,14 @@ async fn kv_patches_a_part(h: Harness) {
     let whole = json!({ "data": { "a": "1", "b": { "c": "2", "d": "3" } } });
     h.write("kv/data/x", whole).await.unwrap();
     let part = json!({ "data": { "b": { "c": null, "e": "4" } } });
-    h.request(Operation::Patch, "kv/data/x", part).await.unwrap();
+    h.request(Operation::Patch, "kv/data/x", part)
+        .await
+        .unwrap();
     let got = h.read("kv/data/x").await.unwrap();
-    assert_eq!(got["data"], json!({ "a": "1", "b": { "d": "3", "e": "4" } }));
+    assert_eq!(
+        got["data"],
+        json!({ "a": "1", "b": { "d": "3", "e": "4" } })
+    );
 }
 
 async fn put(h: &Harness, key: &str, value: &str) {

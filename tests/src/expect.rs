@@ -12,7 +12,10 @@ pub type Outcome = Result<Option<Response>, CallError>;
 ///
 /// With the whole outcome, when it is another.
 #[track_caller]
-pub fn expect_kind<T: std::fmt::Debug>(outcome: Result<T, CallError>, kind: ErrorKind) -> CallError {
+pub fn expect_kind<T: std::fmt::Debug>(
+    outcome: Result<T, CallError>,
+    kind: ErrorKind,
+) -> CallError {
     match outcome {
         Err(error) if error.kind() == kind => error,
         other => panic!("expected {}, found {other:?}", kind.code()),

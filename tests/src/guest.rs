@@ -69,9 +69,11 @@ impl Guest {
 }
 
 /// Where components are built.
-pub fn component_directory() -> PathBuf {
+fn component_directory() -> PathBuf {
     let profile = profile_directory();
-    let target = profile.parent().expect("a profile lies in the target directory");
+    let target = profile
+        .parent()
+        .expect("a profile lies in the target directory");
     target.join("wasm32-wasip2").join("component")
 }
 

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use palisade_contract::{Json, Operation, Request};
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
+use palisade_runtime::driver::Driver;
+use palisade_runtime::driver::wasm::WasmDriver;
 use palisade_runtime::store::{MemoryStore, Store};
 use palisade_runtime::{
-    CallError, MountInfo, MountPath, NewMount, RegisterError, Runtime, Timeouts, Workers,
+    CallError, MountInfo, MountPath, NewMount, RegisterError, Runtime, RuntimeKind, Timeouts,
+    Workers,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -79,7 +82,11 @@ impl Harness {
         let workers = WORKERS.get().expect("main hands over its workers first");
         let directory = PluginDirectory::open(&real_path(setup.plugins.path()))
             .expect("a temporary directory can be opened");
-        let mut builder = Runtime::builder()
+        let mut builder = Runtime::builder();
+        if setup.timeouts == Timeouts::default() {
+            builder = builder.driver(RuntimeKind::Wasm, compiling_once(workers));
+        }
+        builder = builder
             .workers(workers.clone())
             .store(Arc::clone(&setup.store))
             .plugin_directory(directory)
@@ -161,10 +168,16 @@ impl Harness {
     ///
     /// As [`Harness::mount`].
     pub async fn mount_at(&self, path: &str, guest: Guest, options: &[(&str, &str)]) -> MountInfo {
-        self.register(guest).await.expect("the guest can be registered");
+        self.register(guest)
+            .await
+            .expect("the guest can be registered");
         let mount = self.enable(path, guest, options).await;
         let mount = mount.expect("the guest can be enabled");
-        assert_eq!(mount.runtime, self.mode.runtime(), "it runs in the wrong mode");
+        assert_eq!(
+            mount.runtime,
+            self.mode.runtime(),
+            "it runs in the wrong mode"
+        );
         mount
     }
 
@@ -244,7 +257,8 @@ impl Harness {
         path: &str,
         data: Value,
     ) -> Outcome {
-        self.request_text(timeout, operation, path, data.to_string()).await
+        self.request_text(timeout, operation, path, data.to_string())
+            .await
     }
 
     /// Sends a request with this very text as its data.
@@ -316,10 +330,23 @@ impl Harness {
     }
 }
 
+/// The driver that all harnesses of ordinary timeouts share, so that each component is compiled once for all tests.
+fn compiling_once(workers: &Workers) -> Arc<dyn Driver> {
+    static DRIVER: OnceLock<Arc<WasmDriver>> = OnceLock::new();
+    let driver = DRIVER.get_or_init(|| {
+        let driver = WasmDriver::new(workers.clone(), Timeouts::default());
+        Arc::new(driver.expect("threads can be started"))
+    });
+    Arc::clone(driver) as Arc<dyn Driver>
+}
+
 /// The data of an answer.
 fn data(outcome: Outcome) -> Result<Value, CallError> {
     let response = outcome?.unwrap_or_default();
-    Ok(response.data.parse().expect("answers to these tests are JSON"))
+    Ok(response
+        .data
+        .parse()
+        .expect("answers to these tests are JSON"))
 }
 
 fn mount_path(path: &str) -> MountPath {

@@ -40,7 +40,7 @@ pub(crate) const BREACHES: &[Breach] = &[
         rule: "every_source_file_opens_with_what_it_is_for",
         what: "a file begins with an empty remark",
         names: "runtime/src/odd.rs",
-        plant: |root| write(root, "runtime/src/odd.rs", "//! Things.\n"),
+        plant: |root| write(root, "runtime/src/odd.rs", "//! It.\n"),
     },
     Breach {
         rule: "no_module_is_a_mod_rs",

@@ -32,7 +32,12 @@ const TOP_LEVEL: &[&str] = &[
 ];
 
 /// The files with unsafe code; each says at every place why it is sound.
-const UNSAFE_HOMES: &[&str] = &[];
+const UNSAFE_HOMES: &[&str] = &[
+    "guests/sdk/src/plugin.rs",
+    "native-shim/src/process.rs",
+    "runtime/src/driver/wasm/load.rs",
+    "runtime/src/worker/command.rs",
+];
 
 /// Words of the workshop. They are written in two halves, so that this list is not itself a find.
 const WORKSHOP_WORDS: &[&str] = &[
@@ -74,7 +79,7 @@ fn says_its_purpose(text: &str) -> bool {
     text.lines()
         .next()
         .and_then(|line| line.strip_prefix("//! "))
-        .is_some_and(|purpose| purpose.len() >= 15)
+        .is_some_and(|purpose| purpose.len() >= 8 && !purpose.starts_with("Placeholder"))
 }
 
 /// `foo.rs` stands beside `foo/`.

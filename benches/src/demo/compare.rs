@@ -135,7 +135,7 @@ async fn read(client: &mut Client, way: &Way, samples: &mut Samples) -> anyhow::
 
 fn print(rows: &[Row]) {
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN);
+    table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["", "enable", "read p50", "read p99", "memory"]);
     for row in rows {
         table.add_row([

@@ -55,14 +55,20 @@ pub(crate) fn text(entry: &StorageEntry) -> String {
     String::from_utf8_lossy(&entry.value).into_owned()
 }
 
-async fn write(_: &Hostile, call: Call<'_>) -> Answer {
-    let entry = StorageEntry::new(call.value(&KEY)?, call.value(&VALUE)?);
+// The host tells the other instances of a mount what this one wrote, and leaves this one to know it.
+
+async fn write(hostile: &Hostile, call: Call<'_>) -> Answer {
+    let key = call.value(&KEY)?;
+    let entry = StorageEntry::new(key.clone(), call.value(&VALUE)?);
     call.storage().put(entry).await?;
+    hostile.cache.forget(&key);
     Ok(None)
 }
 
-async fn delete(_: &Hostile, call: Call<'_>) -> Answer {
-    call.storage().delete(&call.value(&KEY)?).await?;
+async fn delete(hostile: &Hostile, call: Call<'_>) -> Answer {
+    let key = call.value(&KEY)?;
+    call.storage().delete(&key).await?;
+    hostile.cache.forget(&key);
     Ok(None)
 }
 

@@ -1,7 +1,7 @@
 //! The harmless paths, over a host in memory.
 
-use palisade_plugin::testing::Mount;
-use palisade_plugin::{PluginErrorKind, Response};
+use palisade_plugin::testing::{Mount, ready};
+use palisade_plugin::{Host, PluginErrorKind, Response, StorageEntry};
 use serde_json::{Value, json};
 
 fn mount() -> Mount {
@@ -100,21 +100,24 @@ fn every_kind_of_error_comes_back_with_its_text() {
 #[test]
 fn the_cache_is_stale_until_it_is_told() {
     let mount = mount();
+    let cached = |mount: &Mount| body(mount.read("cache/k").unwrap());
     mount.write("store/k", json!({ "value": "old" })).unwrap();
-    assert_eq!(
-        body(mount.read("cache/k").unwrap()),
-        json!({ "value": "old", "cached": false })
-    );
-    mount.write("store/k", json!({ "value": "new" })).unwrap();
-    assert_eq!(
-        body(mount.read("cache/k").unwrap()),
-        json!({ "value": "old", "cached": true })
-    );
-    palisade_plugin::testing::ready(mount.backend().invalidate_key("k", mount.host()));
-    assert_eq!(
-        body(mount.read("cache/k").unwrap()),
-        json!({ "value": "new", "cached": false })
-    );
+    assert_eq!(cached(&mount), json!({ "value": "old", "cached": false }));
+    // As another instance of the mount would write it.
+    let elsewhere = mount.host().storage().put(StorageEntry::new("k", "new"));
+    ready(elsewhere).unwrap();
+    assert_eq!(cached(&mount), json!({ "value": "old", "cached": true }));
+    ready(mount.backend().invalidate_key("k", mount.host()));
+    assert_eq!(cached(&mount), json!({ "value": "new", "cached": false }));
+}
+
+#[test]
+fn an_instance_forgets_what_it_overwrites_itself() {
+    let mount = mount();
+    for value in ["one", "two"] {
+        mount.write("store/k", json!({ "value": value })).unwrap();
+        assert_eq!(body(mount.read("cache/k").unwrap())["value"], value);
+    }
 }
 
 #[test]

@@ -132,8 +132,8 @@ async fn write(kv: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn change(call: Call<'_>) -> Answer {
-    let write = call.write().await?;
-    let mut config = Config::load(write.storage()).await?;
+    let transaction = call.transaction().await?;
+    let mut config = Config::load(transaction.as_ref()).await?;
     if let Some(count) = call.get(&MAX_VERSIONS)? {
         config.max_versions = version_count(count)?;
     }
@@ -145,8 +145,8 @@ async fn change(call: Call<'_>) -> Answer {
         config.delete_version_after = seconds.max(-1);
     }
     let entry = StorageEntry::new(CONFIG, serde_json::to_vec(&config)?);
-    write.storage().put(entry).await?;
-    write.commit().await?;
+    transaction.put(entry).await?;
+    transaction.commit().await?;
     Ok(None)
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use palisade_plugin::{
-    Answer, Call, Failure, Field, FieldType, FieldValue, Json, Path, Request, Response, Write,
-    data, pattern, retry_conflicts, with_status,
+    Answer, Call, Failure, Field, FieldType, FieldValue, Json, Path, Request, Response,
+    Transaction, data, pattern, retry_conflicts, with_status,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -115,11 +115,11 @@ async fn write(kv: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn write_once(call: Call<'_>, config: &Config, key: &str, data: &Json) -> Answer {
-    let write = call.write().await?;
-    let known = KeyRecord::load(write.storage(), key).await?;
+    let transaction = call.transaction().await?;
+    let known = KeyRecord::load(transaction.as_ref(), key).await?;
     let record = known.unwrap_or_else(|| KeyRecord::new(call.now()));
     check_and_set(call, config, &record)?;
-    add_version(call, write, config, key, record, data).await
+    add_version(call, transaction, config, key, record, data).await
 }
 
 fn data_to_write(call: Call<'_>) -> Result<Json, Failure> {
@@ -155,7 +155,7 @@ fn cas_version(cas: &Json) -> Result<Option<u64>, Failure> {
 /// Writes the data as the newest version, drops what is too old, commits, and tells what was made.
 async fn add_version(
     call: Call<'_>,
-    write: Write<'_>,
+    transaction: Box<dyn Transaction>,
     config: &Config,
     key: &str,
     mut record: KeyRecord,
@@ -164,12 +164,12 @@ async fn add_version(
     let now = call.now();
     let too_old = record.add_version(now, config);
     let number = record.current_version;
-    save_data(write.storage(), key, number, now, data).await?;
-    record.save(write.storage(), key).await?;
+    save_data(transaction.as_ref(), key, number, now, data).await?;
+    record.save(transaction.as_ref(), key).await?;
     for version in too_old {
-        destroy_data(write.storage(), key, version).await?;
+        destroy_data(transaction.as_ref(), key, version).await?;
     }
-    write.commit().await?;
+    transaction.commit().await?;
     let made = record.version(Some(number));
     let (_, version) = made.ok_or_else(|| Failure::internal("the new version is missing"))?;
     palisade_plugin::data(&record.shown(number, version))
@@ -183,8 +183,8 @@ async fn patch(kv: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn patch_once(call: Call<'_>, config: &Config, key: &str, change: &Json) -> Answer {
-    let write = call.write().await?;
-    let Some(record) = KeyRecord::load(write.storage(), key).await? else {
+    let transaction = call.transaction().await?;
+    let Some(record) = KeyRecord::load(transaction.as_ref(), key).await? else {
         return not_found(None, call.request());
     };
     check_and_set(call, config, &record)?;
@@ -194,10 +194,10 @@ async fn patch_once(call: Call<'_>, config: &Config, key: &str, change: &Json) -
     if !version.is_live(call.now()) {
         return not_found(Some(record.shown(number, version)), call.request());
     }
-    let old = load_data(write.storage(), key, number, version).await?;
+    let old = load_data(transaction.as_ref(), key, number, version).await?;
     let old = old.ok_or_else(|| Failure::internal("could not find version data"))?;
     let new = merge::patched(&old, change)?;
-    add_version(call, write, config, key, record, &new).await
+    add_version(call, transaction, config, key, record, &new).await
 }
 
 async fn delete(_: &Kv, call: Call<'_>) -> Answer {
@@ -206,8 +206,8 @@ async fn delete(_: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn delete_once(call: Call<'_>, key: &str) -> Answer {
-    let write = call.write().await?;
-    let Some(mut record) = KeyRecord::load(write.storage(), key).await? else {
+    let transaction = call.transaction().await?;
+    let Some(mut record) = KeyRecord::load(transaction.as_ref(), key).await? else {
         return Ok(None);
     };
     let live = |version: &&mut VersionState| version.is_live(call.now());
@@ -216,7 +216,7 @@ async fn delete_once(call: Call<'_>, key: &str) -> Answer {
         return Ok(None);
     };
     version.deleted = Some(call.now().into());
-    record.save(write.storage(), key).await?;
-    write.commit().await?;
+    record.save(transaction.as_ref(), key).await?;
+    transaction.commit().await?;
     Ok(None)
 }

@@ -198,15 +198,16 @@ async fn write(kv: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn write_once(call: Call<'_>, key: &str, change: &Change) -> Result<(), Failure> {
-    let write = call.write().await?;
-    let known = KeyRecord::load(write.storage(), key).await?;
+    let transaction = call.transaction().await?;
+    let known = KeyRecord::load(transaction.as_ref(), key).await?;
     let mut record = known.unwrap_or_else(|| KeyRecord::new(call.now()));
     change.apply_settings(&mut record);
     if let Some(given) = &change.custom_metadata {
         record.custom_metadata = custom_metadata::replaced(given)?;
     }
-    record.save(write.storage(), key).await?;
-    write.commit().await
+    record.save(transaction.as_ref(), key).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 async fn patch(kv: &Kv, call: Call<'_>) -> Answer {
@@ -220,8 +221,8 @@ async fn patch(kv: &Kv, call: Call<'_>) -> Answer {
 
 /// Tells whether there is such a key.
 async fn patch_once(call: Call<'_>, key: &str, change: &Change) -> Result<bool, Failure> {
-    let write = call.write().await?;
-    let Some(mut record) = KeyRecord::load(write.storage(), key).await? else {
+    let transaction = call.transaction().await?;
+    let Some(mut record) = KeyRecord::load(transaction.as_ref(), key).await? else {
         return Ok(false);
     };
     change.apply_settings(&mut record);
@@ -235,8 +236,8 @@ async fn patch_once(call: Call<'_>, key: &str, change: &Change) -> Result<bool, 
         let texts = std::mem::take(&mut record.custom_metadata);
         record.custom_metadata = custom_metadata::patched(texts, given)?;
     }
-    record.save(write.storage(), key).await?;
-    write.commit().await?;
+    record.save(transaction.as_ref(), key).await?;
+    transaction.commit().await?;
     Ok(true)
 }
 
@@ -246,14 +247,14 @@ async fn delete(_: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn delete_once(call: Call<'_>, key: &str) -> Answer {
-    let write = call.write().await?;
-    let Some(record) = KeyRecord::load(write.storage(), key).await? else {
+    let transaction = call.transaction().await?;
+    let Some(record) = KeyRecord::load(transaction.as_ref(), key).await? else {
         return Ok(None);
     };
     for number in record.versions.keys() {
-        destroy_data(write.storage(), key, *number).await?;
+        destroy_data(transaction.as_ref(), key, *number).await?;
     }
-    write.storage().delete(&format!("{METADATA}{key}")).await?;
-    write.commit().await?;
+    transaction.delete(&format!("{METADATA}{key}")).await?;
+    transaction.commit().await?;
     Ok(None)
 }

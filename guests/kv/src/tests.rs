@@ -485,14 +485,6 @@ fn a_path_of_the_store_without_versions_is_answered_with_the_way() {
 }
 
 #[test]
-fn everything_works_on_a_host_without_transactions() {
-    let mount = mount();
-    mount.host().refuse_transactions();
-    put(&mount, "a", json!({ "x": 1 }));
-    assert_eq!(get(&mount, "data/a")["data"]["x"], 1);
-}
-
-#[test]
 fn nothing_but_storage_has_to_survive() {
     let mut mount = mount();
     mount.write("config", json!({ "max_versions": 7 })).unwrap();

@@ -56,8 +56,8 @@ async fn delete(_: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn delete_once(call: Call<'_>, key: &str, numbers: &[u64]) -> Answer {
-    let write = call.write().await?;
-    let Some(mut record) = KeyRecord::load(write.storage(), key).await? else {
+    let transaction = call.transaction().await?;
+    let Some(mut record) = KeyRecord::load(transaction.as_ref(), key).await? else {
         return Ok(None);
     };
     for number in numbers {
@@ -68,8 +68,8 @@ async fn delete_once(call: Call<'_>, key: &str, numbers: &[u64]) -> Answer {
             _ => {}
         }
     }
-    record.save(write.storage(), key).await?;
-    write.commit().await?;
+    record.save(transaction.as_ref(), key).await?;
+    transaction.commit().await?;
     Ok(None)
 }
 
@@ -83,8 +83,8 @@ async fn undelete(kv: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn undelete_once(call: Call<'_>, config: &Config, key: &str, numbers: &[u64]) -> Answer {
-    let write = call.write().await?;
-    let Some(mut record) = KeyRecord::load(write.storage(), key).await? else {
+    let transaction = call.transaction().await?;
+    let Some(mut record) = KeyRecord::load(transaction.as_ref(), key).await? else {
         return Ok(None);
     };
     // A version that comes back is as good as new: its age counts from now.
@@ -95,8 +95,8 @@ async fn undelete_once(call: Call<'_>, config: &Config, key: &str, numbers: &[u6
             _ => {}
         }
     }
-    record.save(write.storage(), key).await?;
-    write.commit().await?;
+    record.save(transaction.as_ref(), key).await?;
+    transaction.commit().await?;
     Ok(None)
 }
 
@@ -109,8 +109,8 @@ async fn destroy(_: &Kv, call: Call<'_>) -> Answer {
 }
 
 async fn destroy_once(call: Call<'_>, key: &str, numbers: &[u64]) -> Answer {
-    let write = call.write().await?;
-    let Some(mut record) = KeyRecord::load(write.storage(), key).await? else {
+    let transaction = call.transaction().await?;
+    let Some(mut record) = KeyRecord::load(transaction.as_ref(), key).await? else {
         return Ok(None);
     };
     for number in numbers {
@@ -118,10 +118,10 @@ async fn destroy_once(call: Call<'_>, key: &str, numbers: &[u64]) -> Answer {
             version.destroyed = true;
         }
     }
-    record.save(write.storage(), key).await?;
+    record.save(transaction.as_ref(), key).await?;
     for number in numbers {
-        destroy_data(write.storage(), key, *number).await?;
+        destroy_data(transaction.as_ref(), key, *number).await?;
     }
-    write.commit().await?;
+    transaction.commit().await?;
     Ok(None)
 }

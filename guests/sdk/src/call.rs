@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use palisade_contract::{
     Host, Json, LogLevel, LogRecord, Operation, Request, Storage, SystemView, Timestamp,
+    Transaction, TransactionMode,
 };
 use serde_json::value::RawValue;
 
+use crate::Failure;
 use crate::field::{Field, FieldSchema, FieldValue};
-use crate::{Failure, Write};
 
 /// What a handler is given. It is a handful of references: copy it freely.
 #[derive(Clone, Copy)]
@@ -61,13 +62,14 @@ impl<'a> Call<'a> {
         });
     }
 
-    /// Opens a transaction to write in, or plain storage where the host has no transactions.
+    /// Opens a transaction to read and write in; dropping it without a commit rolls it back. See
+    /// [`retry_conflicts`](crate::retry_conflicts).
     ///
     /// # Errors
     ///
     /// What the host says.
-    pub async fn write(self) -> Result<Write<'a>, Failure> {
-        Write::begin(self.storage()).await
+    pub async fn transaction(self) -> Result<Box<dyn Transaction>, Failure> {
+        Ok(self.storage().begin(TransactionMode::ReadWrite).await?)
     }
 
     /// What the client gave for the field, or the field's default; `None` when there is neither.

@@ -94,7 +94,7 @@
 //!
 //! - **Memory is a cache.** A host may drop the state and make it again between any two requests, and several may live
 //!   at once. Keep the truth in storage, and forget what [`Router::invalidate`] names.
-//! - **Write in a transaction** ([`Call::write`]) whenever you read first, and run it under [`retry_conflicts`].
+//! - **Write in a transaction** ([`Call::transaction`]) whenever you read first, and run it under [`retry_conflicts`].
 //! - **Await only the host.** In a component, a future that waits for anything else traps.
 //! - **Take time and randomness from the host** ([`Call::now`], [`Host::random`]): then a component imports nothing
 //!   more for them, and a test decides what they are.
@@ -108,9 +108,9 @@ mod help;
 mod path;
 pub mod pattern;
 mod plugin;
+mod retry;
 mod router;
 pub mod testing;
-mod write;
 
 #[cfg(not(target_family = "wasm"))]
 #[doc(hidden)]
@@ -128,5 +128,5 @@ pub use field::{Field, FieldType, FieldValue, Mismatch, go_duration, parse_durat
 pub use handler::{Handler, Hook};
 pub use palisade_contract::*;
 pub use path::Path;
+pub use retry::retry_conflicts;
 pub use router::Router;
-pub use write::{Write, retry_conflicts};

@@ -80,6 +80,7 @@ macro_rules! plugin {
             const SECTION_LEN: usize =
                 $crate::section::section_len(stringify!($type), PLUGIN_VERSION);
 
+            // SAFETY: nothing else in a component has a section of that name, and these bytes are only read.
             #[used]
             #[unsafe(link_section = "palisade:plugin")]
             static SECTION: [u8; SECTION_LEN] =

@@ -243,3 +243,6 @@ impl<S: Send + Sync + 'static> Backend for Routed<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@
 
 #[expect(
     missing_docs,
-    clippy::allow_attributes_without_reason,
     reason = "generated from the WIT package: it passes pointers by the canonical ABI"
 )]
 pub mod bindings {

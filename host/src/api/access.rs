@@ -1,7 +1,6 @@
 //! Who may ask: the holder of the root token, in the root namespace.
 
-use http::{HeaderMap, StatusCode, header};
-use palisade_runtime::ErrorKind;
+use http::{HeaderMap, header};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -40,12 +39,10 @@ pub(super) fn check_namespace(headers: &HeaderMap) -> Result<(), ApiError> {
         .map(|value| value.to_str().unwrap_or("?"));
     match named.map(|name| name.trim_matches('/')) {
         None | Some("" | "root") => Ok(()),
-        Some(name) => {
-            let text = format!(
-                "namespace {name:?} does not exist: this server has the root namespace only"
-            );
-            Err(ApiError::new(ErrorKind::InvalidInput, text).with_status(StatusCode::NOT_FOUND))
-        }
+        // Not 404: a client takes that for "nothing there" and goes on.
+        Some(name) => Err(ApiError::invalid(format!(
+            "namespace {name:?} does not exist: this server has the root namespace only"
+        ))),
     }
 }
 
@@ -82,6 +79,7 @@ pub(super) fn lookup_self(server: &Server, call: &Call) -> Result<Reply, ApiErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::StatusCode;
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
@@ -103,7 +101,7 @@ mod tests {
     #[test]
     fn another_namespace_is_refused_by_name() {
         let error = check_namespace(&headers("x-vault-namespace", "team/")).unwrap_err();
-        assert_eq!(error.status(), StatusCode::NOT_FOUND);
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
         assert!(error.text().contains("team"));
         assert!(check_namespace(&headers("x-vault-namespace", "root/")).is_ok());
     }

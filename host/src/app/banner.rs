@@ -53,6 +53,7 @@ fn configuration(plan: &Plan, addresses: &[SocketAddr], url: &str) -> String {
             "Plugin Directory".to_owned(),
             directory.unwrap_or_else(|| "none".to_owned()),
         ),
+        ("Seal".to_owned(), plan.seal()),
         ("Storage".to_owned(), plan.storage_type().to_owned()),
         (
             "Version".to_owned(),

@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::barrier::RedbStore;
 use aws_lc_rs::rand;
-use palisade_runtime::store::{MemoryStore, Store};
+use palisade_runtime::store::{MemoryStore, RedbStore, Store};
 use zeroize::Zeroizing;
 
 use super::TokenSink;
 use crate::args;
 use crate::barrier::Barrier;
 use crate::cli::Failure;
-use crate::config::{Config, Seal, Storage};
+use crate::config::{Config, LEASE_TTL, Seal, Storage};
 use crate::env;
 use crate::seal::SealKey;
 
@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) plugin_directory: Option<PathBuf>,
     pub(super) api_addr: Option<String>,
     pub(super) cluster_name: Option<String>,
+    pub(super) default_lease_ttl: Duration,
+    pub(super) max_lease_ttl: Duration,
     pub(super) log_level: String,
     /// The root token that a developer chose.
     pub(super) root_token: Option<ChosenToken>,
@@ -81,6 +83,8 @@ impl Plan {
             plugin_directory: args.dev_plugin_dir,
             api_addr: None,
             cluster_name: None,
+            default_lease_ttl: LEASE_TTL,
+            max_lease_ttl: LEASE_TTL,
             log_level: level(args.log_level, None),
             root_token: token.map(|token| ChosenToken(Zeroizing::new(token))),
             token_sink: TokenSink::Banner,
@@ -99,6 +103,8 @@ impl Plan {
             plugin_directory: config.plugin_directory,
             api_addr: config.api_addr,
             cluster_name: config.cluster_name,
+            default_lease_ttl: config.default_lease_ttl,
+            max_lease_ttl: config.max_lease_ttl,
             log_level: level(args.log_level, config.log_level),
             root_token: None,
             token_sink: args
@@ -113,6 +119,14 @@ impl Plan {
         match self.storage {
             Storage::Memory => "inmem",
             Storage::Redb(_) => "redb",
+        }
+    }
+
+    /// The seal, for people.
+    pub(super) fn seal(&self) -> String {
+        match &self.seal {
+            Seal::Fresh => "a key of this start".to_owned(),
+            Seal::Static(seal) => format!("static (key {:?})", seal.key_id),
         }
     }
 

@@ -67,11 +67,7 @@ impl PluginDirectory {
     ///
     /// What is wrong with the file, [`RegisterError::Kind`] when it is no plugin, [`RegisterError::Digest`] when it is
     /// another one.
-    pub async fn verify(
-        &self,
-        command: &str,
-        expected: Digest,
-    ) -> Result<Verified, RegisterError> {
+    pub async fn verify(&self, command: &str, expected: Digest) -> Result<Verified, RegisterError> {
         let late = |_| unusable(command, "it could not be read in time");
         let artifact = tokio::time::timeout(READ_TIMEOUT, self.read(command.to_owned()))
             .await

@@ -155,7 +155,7 @@ impl Supervised {
 /// What the task hears.
 enum Input {
     Order(Option<Order>),
-    Launched(Result<Launched, JoinError>),
+    Launched(Box<Result<Launched, JoinError>>),
     Exited(Exit),
     Wanted,
     Rested,
@@ -269,7 +269,7 @@ impl Supervisor {
     async fn next(&mut self) -> Input {
         tokio::select! {
             order = self.orders.recv(), if !self.orphaned => Input::Order(order),
-            Some(outcome) = self.launching.join_next() => Input::Launched(outcome),
+            Some(outcome) = self.launching.join_next() => Input::Launched(Box::new(outcome)),
             exit = exited(self.current.as_deref()) => Input::Exited(exit),
             () = self.wake.notified() => Input::Wanted,
             () = until(self.rest_until) => Input::Rested,
@@ -282,7 +282,7 @@ impl Supervisor {
     fn hear(&mut self, input: Input) -> Option<Event> {
         match input {
             Input::Order(order) => self.hear_order(order),
-            Input::Launched(outcome) => Some(self.hear_outcome(outcome)),
+            Input::Launched(outcome) => Some(self.hear_outcome(*outcome)),
             Input::Exited(exit) => {
                 tracing::warn!(plugin = self.label, reason = exit.reason, "it is gone");
                 Some(Event::Exited)

@@ -13,6 +13,7 @@ use super::workshop::Workshop;
 use super::{Inner, Runtime, disable};
 use crate::catalog::{Catalog, ComponentInspector, PluginDirectory};
 use crate::driver::Driver;
+use crate::services::SystemFacts;
 use crate::store::Store;
 use crate::{LaunchError, MountError, PluginName, RuntimeKind, Timeouts, Workers};
 
@@ -27,6 +28,7 @@ pub struct RuntimeBuilder {
     directory: Option<PluginDirectory>,
     builtins: Vec<(PluginName, Arc<dyn Plugin>)>,
     timeouts: Timeouts,
+    facts: SystemFacts,
     drivers: BTreeMap<RuntimeKind, Arc<dyn Driver>>,
     inspector: Option<Arc<dyn ComponentInspector>>,
 }
@@ -59,6 +61,12 @@ impl RuntimeBuilder {
     /// How long the steps of a plugin's life may take.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// What plugins are told of the server: its lease times, version and cluster.
+    pub fn system_facts(mut self, facts: SystemFacts) -> Self {
+        self.facts = facts;
         self
     }
 
@@ -104,6 +112,7 @@ impl RuntimeBuilder {
             drivers: self.drivers,
             store,
             timeouts: self.timeouts,
+            facts: self.facts,
         })
     }
 

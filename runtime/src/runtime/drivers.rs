@@ -20,12 +20,14 @@ pub(super) fn driver_of(
 ) -> Result<Option<Arc<dyn Driver>>, LaunchError> {
     Ok(match (kind, workers) {
         (RuntimeKind::Builtin, _) => Some(Arc::new(BuiltinDriver::new(timeouts))),
-        (RuntimeKind::Wasm, Some(workers)) => {
-            Some(Arc::new(WasmDriver::new(workers.clone(), timeouts.clone())?))
-        }
-        (RuntimeKind::Native, Some(workers)) => {
-            Some(Arc::new(NativeDriver::new(workers.clone(), timeouts.clone())))
-        }
+        (RuntimeKind::Wasm, Some(workers)) => Some(Arc::new(WasmDriver::new(
+            workers.clone(),
+            timeouts.clone(),
+        )?)),
+        (RuntimeKind::Native, Some(workers)) => Some(Arc::new(NativeDriver::new(
+            workers.clone(),
+            timeouts.clone(),
+        ))),
         (_, None) => None,
     })
 }

@@ -19,6 +19,8 @@ pub(super) struct Workshop {
     pub(super) drivers: BTreeMap<RuntimeKind, Arc<dyn Driver>>,
     pub(super) store: Arc<dyn Store>,
     pub(super) timeouts: Timeouts,
+    /// What plugins are told of the server.
+    pub(super) facts: SystemFacts,
 }
 
 impl Workshop {
@@ -31,7 +33,7 @@ impl Workshop {
             accessor: record.accessor.clone(),
             facts: SystemFacts {
                 local_mount: record.local,
-                ..SystemFacts::default()
+                ..self.facts.clone()
             },
             ..ServicesConfig::new(store, prefix, record.plugin.as_str(), &limits)
         };

@@ -20,6 +20,9 @@ use super::{Deadline, MountServices, StoreId};
 use crate::CallError;
 use crate::store::{Commit, Snapshot, Write};
 
+/// How long after its deadline a request still waits for the store to confirm its writes: many syncs of a busy disk.
+const COMMIT_GRACE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
+
 /// The host as one call of a plugin sees it.
 ///
 /// Cheap to share: [`Scope::share`] gives a second handle to the same call, for tasks that serve it.
@@ -78,8 +81,14 @@ impl Scope {
         let Some(commit) = call.take_commit() else {
             return Ok(());
         };
-        let committed = call.services.submit(commit, origin).await;
-        committed.map_err(|error| call.services.view().to_call_error(error))
+        let patience = Deadline::after(call.deadline.left() + COMMIT_GRACE);
+        let submitted = call.services.submit(commit, origin);
+        match patience.wait_for(submitted).await {
+            Some(committed) => committed.map_err(|error| call.services.view().to_call_error(error)),
+            None => Err(CallError::Storage(format!(
+                "the request's writes were not confirmed within {COMMIT_GRACE:?} of its deadline, and may still be made"
+            ))),
+        }
     }
 
     /// When the caller stops waiting.
@@ -320,7 +329,9 @@ impl Storage for Scope {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{deadline, put, services};
+    use palisade_contract::LogLevel;
+
+    use super::super::testing::{GatedStore, Lines, deadline, put, services, services_over};
     use super::super::{Changes, StoreId};
     use super::*;
 
@@ -420,6 +431,78 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_commit_is_carried_through_when_its_caller_goes_away_and_the_others_are_told() {
+        let store = Arc::new(GatedStore::default());
+        let services = services_over(store.clone(), "0a");
+        let (reader, mut at) = services.changes().join();
+        let scope = services.buffered_scope(deadline());
+        put(&scope, "k", "v").await.unwrap();
+
+        let mut caller = tokio::spawn(scope.commit(StoreId::NONE));
+        store.arrived.notified().await;
+        caller.abort();
+        assert!((&mut caller).await.unwrap_err().is_cancelled());
+        assert!(!services.changes().moved(at));
+
+        store.gate.notify_one();
+        store.left.notified().await;
+        tokio::task::yield_now().await;
+        let direct = services.direct_scope(deadline());
+        assert!(direct.get("k").await.unwrap().is_some());
+        let told = services.changes().since(reader, &mut at);
+        assert_eq!(told, Changes::Keys(vec![Arc::from("k")]));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_costs_a_direct_call_its_deadline_and_no_more() {
+        let services = services_over(Arc::new(GatedStore::default()), "0a");
+        let scope = services.direct_scope(Deadline::after(Duration::from_millis(20)));
+        let error = put(&scope, "k", "v").await.unwrap_err();
+        assert!(error.message.contains("20ms passed while writing"));
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_is_never_confirmed_ends_with_an_error_that_says_so() {
+        let services = services_over(Arc::new(GatedStore::default()), "0a");
+        let scope = services.buffered_scope(Deadline::after(Duration::from_millis(50)));
+        put(&scope, "k", "v").await.unwrap();
+        let error = scope.commit(StoreId::NONE).await.unwrap_err();
+        assert!(error.to_string().contains("may still be made"));
+    }
+
+    #[tokio::test]
+    async fn a_plugins_lines_reach_the_log_with_its_name_and_no_more_of_them_than_it_may() {
+        let lines = Lines::default();
+        let _guard = tracing::subscriber::set_default(lines.clone());
+        let services = services();
+        let scope = services.buffered_scope(deadline());
+        let record = LogRecord {
+            level: LogLevel::Warn,
+            message: "first\nforged",
+            fields: &[("key", "value")],
+        };
+        scope.log(record);
+        let long = "x".repeat(8000);
+        for _ in 0..10 {
+            scope.log(LogRecord {
+                message: &long,
+                ..record
+            });
+        }
+        drop(scope);
+        services.output("stderr", b"raw \xff bytes");
+
+        let lines = lines.take();
+        assert_eq!(
+            lines[0],
+            "WARN palisade::plugin message=first\\nforged key=value plugin=\"test v1.0.0\" accessor=\"\""
+        );
+        assert!(lines[lines.len() - 2].contains("dropped 2 lines"));
+        assert!(lines[lines.len() - 1].contains("message=raw \u{fffd} bytes stream=stderr"));
+        assert_eq!(lines.len(), 1 + 8 + 2);
+    }
+
+    #[tokio::test]
     async fn a_call_that_buffers_too_much_is_told_its_quota() {
         let services = services();
         let scope = services.buffered_scope(deadline());
@@ -439,8 +522,8 @@ mod tests {
     #[tokio::test]
     async fn two_mounts_of_one_store_do_not_see_each_other() {
         let store: Arc<dyn crate::store::Store> = Arc::new(crate::store::MemoryStore::new());
-        let a = super::super::testing::services_over(store.clone(), "aa");
-        let b = super::super::testing::services_over(store, "aab");
+        let a = services_over(store.clone(), "aa");
+        let b = services_over(store, "aab");
         let (a, b) = (a.direct_scope(deadline()), b.direct_scope(deadline()));
         put(&a, "k", "of a").await.unwrap();
         put(&b, "b/k", "of b").await.unwrap();

@@ -136,11 +136,11 @@ impl Spawner<'_> {
     }
 
     fn reap(&mut self, ended: &[u64]) {
-        let (gone, running) = std::mem::take(&mut self.running)
+        let (gone, running): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
             .into_iter()
             .partition(|one| ended.contains(&one.id));
         self.running = running;
-        for one in Vec::<Running>::from(gone) {
+        for one in gone {
             let exit = one.end();
             self.report(&Report::Exited { id: one.id, exit }, &[]);
         }

@@ -67,11 +67,6 @@ impl MemoryHost {
         self.store.keys()
     }
 
-    /// Says no to transactions from now on, as a host from before them.
-    pub fn refuse_transactions(&self) {
-        self.store.refuse_transactions();
-    }
-
     /// Says no to writes, or no longer, as a server does during `setup`.
     pub(super) fn refuse_writes(&self, refuse: bool) {
         self.store.refuse_writes(refuse);

@@ -17,7 +17,6 @@ pub(super) struct MemoryStore(Arc<Mutex<State>>);
 struct State {
     entries: Entries,
     writes_refused: bool,
-    transactions_refused: bool,
 }
 
 impl State {
@@ -59,10 +58,6 @@ impl MemoryStore {
         self.state().writes_refused = refuse;
     }
 
-    pub(super) fn refuse_transactions(&self) {
-        self.state().transactions_refused = true;
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
     }
@@ -100,16 +95,10 @@ impl Storage for MemoryStore {
     }
 
     async fn begin(&self, mode: TransactionMode) -> Result<Box<dyn Transaction>, HostError> {
-        let state = self.state();
-        if state.transactions_refused {
-            return Err(HostError::other(
-                "rpc error: code = Unimplemented desc = transactions are not supported",
-            ));
-        }
         Ok(Box::new(MemoryTransaction {
             store: Arc::clone(&self.0),
             mode,
-            snapshot: state.entries.clone(),
+            snapshot: self.state().entries.clone(),
             seen: Mutex::default(),
         }))
     }

@@ -1,4 +1,4 @@
-//! Answers.
+//! A plugin's answers, and where wrapped ones are picked up.
 
 use palisade_contract::{PluginError, Response, ResponseWrapInfo};
 

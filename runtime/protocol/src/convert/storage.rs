@@ -1,4 +1,4 @@
-//! Stored values.
+//! Stored values, as the storage calls carry them.
 
 use palisade_contract::StorageEntry;
 

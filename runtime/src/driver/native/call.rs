@@ -1,10 +1,11 @@
 //! What became of a call into a process: one table from gRPC to [`CallError`].
 
 use std::error::Error;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{timeout, timeout_at};
-use tonic::{Code, Response, Status};
+use tonic::{Code, Response, Status, TimeoutExpired};
 
 use super::channel::ConnectionGone;
 use crate::CallError;
@@ -27,10 +28,12 @@ pub(super) struct Caller<'a> {
 
 impl Caller<'_> {
     /// Runs one call to its end: answered, failed, late, or left behind by a process that died.
+    ///
+    /// The call is boxed because it has several kilobytes, and each future around it would hold them again.
     pub(super) async fn run<T>(
         &self,
         deadline: Deadline,
-        call: impl Future<Output = Result<Response<T>, Status>>,
+        call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Result<T, CallError> {
         if let Some(exit) = self.process.exit() {
             return Err(self.crashed(exit.to_string(), false));
@@ -50,9 +53,8 @@ impl Caller<'_> {
     /// The answer, or the exit of the process with no answer soon after.
     async fn outcome<T>(
         &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
+        mut call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Outcome<T> {
-        let mut call = std::pin::pin!(call);
         let exit = tokio::select! {
             biased;
             answer = &mut call => return Outcome::of(answer),
@@ -66,8 +68,7 @@ impl Caller<'_> {
 
     async fn explain(&self, status: &Status, deadline: Deadline) -> CallError {
         match status.code() {
-            Code::DeadlineExceeded => self.late(deadline),
-            Code::Cancelled if deadline.left().is_zero() => self.late(deadline),
+            _ if is_late(status) => self.late(deadline),
             Code::OutOfRange if is_local(status) => self.too_large(status),
             _ if is_transport(status) => self.lost(status).await,
             Code::Unavailable => match self.process.exit() {
@@ -146,6 +147,11 @@ pub(super) fn shown(status: &Status) -> String {
     format!("{:?}: {}", status.code(), text.escape_debug())
 }
 
+/// Whether the time was up: the plugin says so, or this side's transport does.
+pub(super) fn is_late(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded || caused_by::<TimeoutExpired>(status)
+}
+
 /// Whether the failure comes from the connection, and not from the plugin's own words.
 fn is_transport(status: &Status) -> bool {
     status.source().is_some()
@@ -161,9 +167,13 @@ fn is_local(status: &Status) -> bool {
 
 /// Whether the connection was gone before the request could leave.
 fn was_never_sent(status: &Status) -> bool {
+    caused_by::<ConnectionGone>(status)
+}
+
+fn caused_by<E: Error + 'static>(status: &Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
-        if error.is::<ConnectionGone>() {
+        if error.is::<E>() {
             return true;
         }
         cause = error.source();
@@ -189,6 +199,13 @@ mod tests {
         let text = shown(&status);
         assert!(text.starts_with("Internal: \\u{1b}[31m"), "{text}");
         assert!(text.len() < 300);
+    }
+
+    #[test]
+    fn time_that_is_up_is_known_whoever_says_it() {
+        assert!(is_late(&Status::deadline_exceeded("")));
+        assert!(is_late(&Status::from_error(Box::new(TimeoutExpired(())))));
+        assert!(!is_late(&Status::cancelled("Timeout expired")));
     }
 
     #[test]

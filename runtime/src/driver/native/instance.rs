@@ -14,10 +14,10 @@ use palisade_protocol::multiplexing::MultiplexingSupportRequest;
 use palisade_protocol::multiplexing::plugin_multiplexing_client::PluginMultiplexingClient;
 use palisade_protocol::pb::backend_client::BackendClient;
 use palisade_protocol::{MULTIPLEX_ID, logical, pb};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
+use tonic::Code;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
-use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::broker::Brokered;
@@ -112,7 +112,7 @@ impl Instance for NativeInstance {
     async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
         let request = self.client.request(pb::InitializeArgs {}, deadline);
         let mut backend = self.client.backend.clone();
-        let call = async move {
+        let call = Box::pin(async move {
             match backend.initialize(request).await {
                 // A plugin without it has nothing to initialize.
                 Err(status) if status.code() == Code::Unimplemented => {
@@ -120,7 +120,7 @@ impl Instance for NativeInstance {
                 }
                 answer => answer,
             }
-        };
+        });
         let reply = self.caller().run(deadline, call).await?;
         plugin_error(reply.err).map_err(CallError::Plugin)
     }
@@ -137,7 +137,7 @@ impl Instance for NativeInstance {
         let mut backend = self.client.backend.clone();
         let caller = self.caller();
         let reply = caller
-            .run(deadline, backend.handle_request(request))
+            .run(deadline, Box::pin(backend.handle_request(request)))
             .await?;
         let answer = response_from_reply(reply).map_err(|fault| caller.broke_protocol(fault))?;
         let response = answer.map_err(CallError::Plugin)?;
@@ -155,7 +155,7 @@ impl Instance for NativeInstance {
         let mut backend = self.client.backend.clone();
         let reply = self
             .caller()
-            .run(deadline, backend.handle_existence_check(request))
+            .run(deadline, Box::pin(backend.handle_existence_check(request)))
             .await?;
         existence_from_reply(reply).map_err(CallError::Plugin)
     }
@@ -167,7 +167,7 @@ impl Instance for NativeInstance {
         let request = self.client.request(args, deadline);
         let mut backend = self.client.backend.clone();
         self.caller()
-            .run(deadline, backend.invalidate_key(request))
+            .run(deadline, Box::pin(backend.invalidate_key(request)))
             .await?;
         Ok(())
     }

@@ -54,7 +54,7 @@ impl LastWords {
         let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match String::from_utf8_lossy(&words).trim() {
             "" => String::new(),
-            text => format!("; its last words: {:?}", text),
+            text => format!("; its last words: {text:?}"),
         }
     }
 }

@@ -56,11 +56,6 @@ impl RunDir {
             .is_some_and(|name| self.path().join(name) == *path);
         is_plain && is_socket()
     }
-
-    /// Where the host listens for one instance.
-    pub(super) fn host_socket(&self, broker_id: u32) -> PathBuf {
-        self.path().join(format!("host{broker_id}"))
-    }
 }
 
 /// Why there is no folder.

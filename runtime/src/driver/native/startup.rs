@@ -52,13 +52,16 @@ impl<'a> Startup<'a> {
         step: &'static str,
         future: impl Future<Output = T>,
     ) -> Result<T, LaunchError> {
-        timeout(self.limit, future)
-            .await
-            .map_err(|_| LaunchError::Timeout {
-                plugin: self.label.to_owned(),
-                step,
-                limit: self.limit,
-            })
+        let outcome = timeout(self.limit, future).await;
+        outcome.map_err(|_| self.late(step))
+    }
+
+    fn late(&self, step: &'static str) -> LaunchError {
+        LaunchError::Timeout {
+            plugin: self.label.to_owned(),
+            step,
+            limit: self.limit,
+        }
     }
 
     /// A call that the plugin has to answer.
@@ -87,14 +90,10 @@ impl<'a> Startup<'a> {
     }
 
     fn refused(&self, step: &'static str, status: &Status) -> LaunchError {
-        match status.code() {
-            Code::DeadlineExceeded => LaunchError::Timeout {
-                plugin: self.label.to_owned(),
-                step,
-                limit: self.limit,
-            },
-            _ => self.failed(format_args!("its {step} failed: {}", call::shown(status))),
+        if call::is_late(status) {
+            return self.late(step);
         }
+        self.failed(format_args!("its {step} failed: {}", call::shown(status)))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::{Commit, Store, Write};
 /// Names the file for the process that commits; without it that test has nothing to do.
 const FILE_VARIABLE: &str = "PALISADE_TEST_CRASH_FILE";
 
-const KILLS: u64 = 40;
+const KILLS: u64 = 25;
 
 /// Commits in flight at once in the process that is killed.
 const COMMITTERS: u64 = 4;

@@ -1,0 +1,5 @@
+//! The passcode plugin as a native go-plugin executable.
+
+fn main() -> std::process::ExitCode {
+    palisade_passcode::main()
+}

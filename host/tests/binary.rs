@@ -1,0 +1,468 @@
+//! The real binary over real HTTP: server, command line, restart, signals.
+
+#![expect(clippy::unwrap_used, reason = "a test's panic is its verdict")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_palisade");
+
+/// Long enough for a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_secret_is_written_and_read_back_as_with_bao() {
+    let server = Server::development(&[]);
+    let put = server.ok(&["kv", "put", "secret/app", "user=admin", "password=hunter2"]);
+    assert!(
+        put.starts_with("= Secret Path =\nsecret/data/app\n\n======= Metadata =======\n"),
+        "{put}"
+    );
+    let get = server.ok(&["kv", "get", "secret/app"]);
+    assert!(get.contains("====== Data ======\nKey         Value\n---         -----\npassword    hunter2\nuser        admin\n"), "{get}");
+    assert_eq!(
+        server.ok(&["kv", "get", "-field=user", "secret/app"]),
+        "admin"
+    );
+    assert_eq!(
+        server.ok(&["kv", "list", "-mount=secret"]),
+        "Keys\n----\napp\n"
+    );
+    let deleted = server.ok(&["kv", "delete", "secret/app"]);
+    assert_eq!(
+        deleted,
+        "Success! Data deleted (if it existed) at: secret/data/app\n"
+    );
+}
+
+#[test]
+fn a_failed_check_and_set_is_a_server_error_with_its_url_and_code() {
+    let server = Server::development(&[]);
+    server.ok(&["kv", "put", "secret/app", "a=1"]);
+    let refused = server.run(&["kv", "put", "-cas=0", "secret/app", "a=2"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        text.starts_with(
+            "Error writing data to secret/data/app: Error making API request.\n\nURL: PUT http://"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "Code: 400. Errors:\n\n* check-and-set parameter did not match the current version\n"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("Error code: plugin"), "{text}");
+}
+
+#[test]
+fn numbers_of_thirty_digits_come_back_unchanged() {
+    let server = Server::development(&[]);
+    let number = "123456789012345678901234567890.10";
+    let body = format!("{{\"data\":{{\"n\":{number}}}}}");
+    server.ok_with(&["write", "secret/data/n", "-"], &body);
+    let read = server.ok(&["read", "-format=json", "secret/data/n"]);
+    assert!(read.contains(number), "{read}");
+}
+
+#[test]
+fn engines_are_enabled_listed_and_disabled() {
+    let server = Server::development(&["-dev-no-kv"]);
+    let enabled = server.ok(&[
+        "secrets",
+        "enable",
+        "-path=team/kv",
+        "-description=of the team",
+        "kv",
+    ]);
+    assert_eq!(
+        enabled,
+        "Success! Enabled the kv secrets engine at: team/kv/\n"
+    );
+    let list = server.ok(&["secrets", "list"]);
+    assert!(list.starts_with("Path        Type    Accessor"), "{list}");
+    assert!(list.contains("team/kv/    kv      kv_"), "{list}");
+    let again = server.run(&["secrets", "enable", "-path=team", "kv"]);
+    assert_eq!(again.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        text.contains("* path is already in use at team/kv/\n")
+            && text.contains("Error code: mount-exists"),
+        "{text}"
+    );
+    server.ok(&["secrets", "disable", "team/kv"]);
+    assert!(!server.ok(&["secrets", "list"]).contains("team/kv"));
+}
+
+#[test]
+fn status_tells_by_its_exit_code() {
+    let server = Server::development(&[]);
+    let status = server.ok(&["status"]);
+    assert!(
+        status.contains("Sealed                   false\n"),
+        "{status}"
+    );
+    assert!(
+        status.contains("Storage Type             inmem\n"),
+        "{status}"
+    );
+    let nobody = client("http://127.0.0.1:1", "x")
+        .arg("status")
+        .output()
+        .unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+}
+
+#[test]
+fn what_is_not_there_is_exit_code_two_and_a_bad_line_is_one() {
+    let server = Server::development(&[]);
+    for line in [
+        ["read", "secret/data/none"].as_slice(),
+        &["kv", "get", "secret/none"],
+        &["list", "secret/metadata/none"],
+        &["read", "nowhere/x"],
+    ] {
+        assert_eq!(server.run(line).status.code(), Some(2), "{line:?}");
+    }
+    for line in [
+        ["read"].as_slice(),
+        &["kv", "put", "secret/a"],
+        &["kv", "put", "secret/a", "-cas=1", "a=1"],
+        &["secrets", "enable"],
+        &["nonsense"],
+        &["status", "-nonsense"],
+    ] {
+        let output = server.run(line);
+        assert_eq!(output.status.code(), Some(1), "{line:?}");
+        assert!(!output.stderr.is_empty(), "{line:?}");
+    }
+}
+
+#[test]
+fn a_wrong_token_is_denied() {
+    let server = Server::development(&[]);
+    let output = client(&server.address, "wrong")
+        .args(["secrets", "list"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&output.stderr)
+            .contains("Code: 403. Errors:\n\n* permission denied")
+    );
+}
+
+#[test]
+fn another_namespace_is_refused_and_not_answered_from_this_one() {
+    let server = Server::development(&[]);
+    let output = server.run(&["secrets", "list", "-namespace=team"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("namespace \"team\" does not exist"));
+}
+
+#[test]
+fn both_signals_end_the_server_in_order() {
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut server = Server::development(&[]);
+        send(&server.child, signal);
+        assert!(server.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_registration_is_refused_with_its_stable_code_and_stores_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("script"), "#!/bin/sh\n").unwrap();
+    let directory = format!("-dev-plugin-dir={}", folder.path().display());
+    let server = Server::development(&[&directory]);
+    let zeros = "00".repeat(32);
+    for (sha256, command, code) in [
+        ("abc", "script", "invalid-input"),
+        (zeros.as_str(), "missing", "artifact-missing"),
+        (zeros.as_str(), "../x", "invalid-input"),
+    ] {
+        let sha256 = format!("-sha256={sha256}");
+        let command = format!("-command={command}");
+        let output = server.run(&["plugin", "register", &sha256, &command, "secret", "p"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(&format!("Error code: {code}")), "{text}");
+    }
+    assert!(!server.ok(&["plugin", "list"]).contains("\np "));
+}
+
+#[test]
+fn a_plugin_directory_that_is_none_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    for bad in [link.to_str().unwrap(), "relative", "/nowhere/at/all"] {
+        let output = Command::new(BINARY)
+            .args(["server", "-dev", "-dev-listen-address=127.0.0.1:0"])
+            .arg(format!("-dev-plugin-dir={bad}"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(
+            text.contains(bad) && text.contains("Error code: plugin-directory"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_with_several_faults_names_them_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.hcl");
+    std::fs::write(
+        &file,
+        "listener \"udp\" {}\nlog_level = \"loud\"\nodd = 1\n",
+    )
+    .unwrap();
+    let output = Command::new(BINARY)
+        .args(["server", "-config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    for place in ["listener \"udp\"", "log_level", "odd", "storage", "seal"] {
+        assert!(text.contains(place), "{place} is missing in {text}");
+    }
+}
+
+#[test]
+fn secrets_and_the_root_token_survive_a_restart_and_a_kill() {
+    let installation = Installation::new();
+    let mut server = installation.start();
+    server.token = installation.token();
+    server.ok(&["secrets", "enable", "kv"]);
+    server.ok(&["kv", "put", "kv/app", "a=1"]);
+    assert!(server.stop().success());
+
+    let mut server = installation.start();
+    server.token = installation.token();
+    assert_eq!(server.ok(&["kv", "get", "-field=a", "kv/app"]), "1");
+    server.ok(&["kv", "put", "kv/app", "a=2"]);
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+
+    let mut server = installation.start();
+    server.token = installation.token();
+    assert_eq!(server.ok(&["kv", "get", "-field=a", "kv/app"]), "2");
+    assert!(server.stop().success());
+    let medium = std::fs::read(installation.path("store.redb")).unwrap();
+    let token = installation.token();
+    assert!(
+        !medium
+            .windows(token.len())
+            .any(|window| window == token.as_bytes())
+    );
+}
+
+#[test]
+fn another_seal_key_opens_nothing() {
+    let installation = Installation::new();
+    assert!(installation.start().stop().success());
+    installation.write_key(&[8; 32]);
+    let output = installation.command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("the seal's key is not the one"), "{text}");
+}
+
+#[test]
+fn a_client_that_sends_no_header_is_let_go() {
+    let server = Server::development(&["-dev-no-kv"]);
+    let mut slow = TcpStream::connect(server.address.trim_start_matches("http://")).unwrap();
+    slow.write_all(b"GET /v1/sys/health HT").unwrap();
+    slow.set_read_timeout(Some(PATIENCE)).unwrap();
+    let begun = Instant::now();
+    let mut rest = Vec::new();
+    // The server closes, with or without a word.
+    let _ = slow.read_to_end(&mut rest);
+    assert!(begun.elapsed() < PATIENCE, "the connection stayed open");
+}
+
+/// A server that ends with the test.
+struct Server {
+    child: Child,
+    address: String,
+    token: String,
+    /// Kept so that the server's log never meets a closed pipe.
+    _log: Option<std::process::ChildStderr>,
+}
+
+impl Server {
+    fn development(flags: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command
+            .args([
+                "server",
+                "-dev",
+                "-dev-listen-address=127.0.0.1:0",
+                "-log-level=error",
+            ])
+            .args(flags)
+            .env("BAO_DEV_ROOT_TOKEN_ID", "root-of-the-test");
+        let mut server = Self::start(command);
+        server.token = "root-of-the-test".to_owned();
+        server
+    }
+
+    /// Starts it and waits for its banner.
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = child.stderr.take();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (found, address) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut address = None;
+            for line in lines.map_while(Result::ok) {
+                if let Some(url) = line.trim().strip_prefix("Api Address: ") {
+                    address = Some(url.to_owned());
+                }
+                if line.starts_with("==> Palisade server started!") {
+                    let _ = found.send(address.take());
+                }
+            }
+        });
+        let Ok(Some(address)) = address.recv_timeout(PATIENCE) else {
+            child.kill().unwrap();
+            let mut text = String::new();
+            let _ = log.unwrap().read_to_string(&mut text);
+            panic!("the server did not start: {text}");
+        };
+        Self {
+            child,
+            address,
+            token: String::new(),
+            _log: log,
+        }
+    }
+
+    fn run(&self, line: &[&str]) -> Output {
+        client(&self.address, &self.token)
+            .args(line)
+            .output()
+            .unwrap()
+    }
+
+    fn ok(&self, line: &[&str]) -> String {
+        succeeded(line, self.run(line))
+    }
+
+    fn ok_with(&self, line: &[&str], stdin: &str) -> String {
+        let mut child = client(&self.address, &self.token)
+            .args(line)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(stdin.as_bytes())
+            .unwrap();
+        succeeded(line, child.wait_with_output().unwrap())
+    }
+
+    /// Asks it to end, and gives its exit status.
+    fn stop(mut self) -> ExitStatus {
+        send(&self.child, rustix::process::Signal::TERM);
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn send(child: &Child, signal: rustix::process::Signal) {
+    let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(id, signal).unwrap();
+}
+
+fn succeeded(line: &[&str], output: Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line:?}: {text}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The command line without anything of the machine's own settings.
+fn client(address: &str, token: &str) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .env("BAO_ADDR", address)
+        .env("BAO_TOKEN", token)
+        .stdin(Stdio::null());
+    command
+}
+
+/// A configuration, a key and a storage that outlive a server.
+struct Installation(tempfile::TempDir);
+
+impl Installation {
+    fn new() -> Self {
+        let installation = Self(tempfile::tempdir().unwrap());
+        installation.write_key(&[7; 32]);
+        let folder = installation.0.path().display();
+        let text = format!(
+            "listener \"tcp\" {{\n  address = \"127.0.0.1:0\"\n  tls_disable = true\n}}\n\
+             storage \"redb\" {{ path = \"{folder}/store.redb\" }}\n\
+             seal \"static\" {{\n  current_key_id = \"1\"\n  current_key = \"file://{folder}/key\"\n}}\n"
+        );
+        std::fs::write(installation.path("config.hcl"), text).unwrap();
+        installation
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        Path::join(self.0.path(), name)
+    }
+
+    fn write_key(&self, key: &[u8]) {
+        std::fs::write(self.path("key"), key).unwrap();
+        std::fs::set_permissions(self.path("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn token(&self) -> String {
+        std::fs::read_to_string(self.path("token"))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .arg("server")
+            .arg("-config")
+            .arg(self.path("config.hcl"))
+            .arg("-root-token-file")
+            .arg(self.path("token"))
+            .arg("-log-level=error");
+        command
+    }
+
+    fn start(&self) -> Server {
+        Server::start(self.command())
+    }
+}

@@ -1,0 +1,319 @@
+//! The plugin that the tests of the native driver start: this very test executable, in another role.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what is printed is what is tested"
+)]
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use palisade_native_shim::serve;
+use palisade_protocol::cert::Identity;
+use palisade_protocol::handshake::{Address, Handshake};
+use palisade_runtime::contract::{
+    Backend, Description, Existence, Host, Json, LogLevel, LogRecord, Operation, Plugin,
+    PluginError, PluginType, Request, Response, SetupConfig, StorageEntry, Transaction,
+    TransactionMode,
+};
+use serde_json::json;
+
+/// Plays the part that the first argument names.
+pub(crate) fn run() -> ExitCode {
+    let part = std::env::args().nth(1).unwrap_or_default();
+    match part.as_str() {
+        "serve" => serve(Arc::new(TestPlugin(PluginType::Secret))),
+        "serve-auth" => serve(Arc::new(TestPlugin(PluginType::Auth))),
+        "hang" => park(),
+        "garbage" => say_and_park(b"hello, I am a plugin\x1b[31m\n"),
+        "endless" => say_and_park(&vec![b'x'; 70_000]),
+        "exit" => {
+            eprintln!("bad luck");
+            ExitCode::from(3)
+        }
+        "no-certificate" => greet(own_socket(), None),
+        "elsewhere" => greet(decoy(), Some(&identity())),
+        "silent" => greet(own_socket(), Some(&identity())),
+        other => panic!("no part {other:?}"),
+    }
+}
+
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn say_and_park(bytes: &[u8]) -> ! {
+    let mut stdout = std::io::stdout();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .expect("the host reads");
+    park()
+}
+
+/// Prints a handshake and then does nothing.
+fn greet(address: Address, identity: Option<&Identity>) -> ExitCode {
+    let handshake = Handshake {
+        protocol_version: 5,
+        address,
+        certificate: identity.map(|identity| identity.certificate().clone()),
+        multiplex: None,
+    };
+    say_and_park(format!("{handshake}\n").as_bytes())
+}
+
+fn identity() -> Identity {
+    Identity::generate().expect("an identity can be made")
+}
+
+/// A socket where it should be, on which nobody ever answers.
+fn own_socket() -> Address {
+    let folder = std::env::var("PLUGIN_UNIX_SOCKET_DIR").expect("the host sets it");
+    let path = std::path::Path::new(&folder).join("plugin1");
+    std::mem::forget(std::os::unix::net::UnixListener::bind(&path).expect("the folder is ours"));
+    Address::Unix(path)
+}
+
+/// A socket that the test listens on.
+fn decoy() -> Address {
+    Address::Unix(std::env::var("DECOY").expect("the test sets it").into())
+}
+
+struct TestPlugin(PluginType);
+
+#[async_trait]
+impl Plugin for TestPlugin {
+    fn describe(&self) -> Description {
+        let mut description = Description::new(self.0, "v1.2.3");
+        description.special_paths.root = vec!["root/*".to_owned()];
+        description
+    }
+
+    async fn setup(
+        &self,
+        config: SetupConfig,
+        host: &dyn Host,
+    ) -> Result<Box<dyn Backend>, PluginError> {
+        if let Some(text) = config.options.get("fail_setup") {
+            return Err(PluginError::unknown(text));
+        }
+        if let Some(key) = config.options.get("write_in_setup") {
+            host.storage().put(StorageEntry::new(key, "x")).await?;
+        }
+        if config.options.contains_key("hang_setup") {
+            std::future::pending::<()>().await;
+        }
+        Ok(Box::new(TestBackend {
+            uuid: config.backend_uuid,
+        }))
+    }
+}
+
+struct TestBackend {
+    uuid: String,
+}
+
+#[async_trait]
+impl Backend for TestBackend {
+    async fn initialize(&self, host: &dyn Host) -> Result<(), PluginError> {
+        host.storage()
+            .put(StorageEntry::new("initialized", "yes"))
+            .await?;
+        Ok(())
+    }
+
+    async fn handle_request(
+        &self,
+        request: Request,
+        host: &dyn Host,
+    ) -> Result<Option<Response>, PluginError> {
+        let (first, rest) = request.path.split_once('/').unwrap_or((&request.path, ""));
+        match first {
+            "echo" => answer(json!({
+                "operation": request.operation.as_str(),
+                "data": request.data.as_str(),
+                "mount_point": request.mount_point,
+                "uuid": self.uuid,
+            })),
+            "store" => store(&request, rest, host).await,
+            "transaction" => transaction(rest, host).await,
+            "begin-many" => begin_many(host).await,
+            "environment" => answer(json!(environment())),
+            "descriptors" => answer(json!(descriptors())),
+            "process" => answer(json!({
+                "directory": std::env::current_dir().expect("there is one"),
+                "arguments": std::env::args().collect::<Vec<_>>(),
+                "limits": std::fs::read_to_string("/proc/self/limits").expect("it is there"),
+                "session": std::fs::read_to_string("/proc/self/stat").expect("it is there"),
+            })),
+            "fail" => Err(PluginError::invalid_request("as asked")),
+            "none" => Ok(None),
+            "abort" => std::process::abort(),
+            "wait" => {
+                tokio::time::sleep(Duration::from_millis(rest.parse().unwrap_or(0))).await;
+                answer(json!({ "left": host.time_left().map(|left| left.as_millis()) }))
+            }
+            "big" => answer(json!({ "x": "x".repeat(rest.parse().unwrap_or(0)) })),
+            "print" => {
+                println!("printed {rest}");
+                host.log(LogRecord {
+                    level: LogLevel::Warn,
+                    message: rest,
+                    fields: &[("a", "b")],
+                });
+                Ok(None)
+            }
+            "system" => system(host).await,
+            "child" => answer(json!(child())),
+            _ => Err(PluginError::unsupported_path()),
+        }
+    }
+
+    async fn check_existence(
+        &self,
+        request: Request,
+        host: &dyn Host,
+    ) -> Result<Existence, PluginError> {
+        let Some(key) = request.path.strip_prefix("store/") else {
+            return Ok(Existence::Unchecked);
+        };
+        let found = host.storage().get(key).await?;
+        Ok(if found.is_some() {
+            Existence::Present
+        } else {
+            Existence::Absent
+        })
+    }
+
+    async fn cleanup(&self, host: &dyn Host) {
+        let _ = host
+            .storage()
+            .put(StorageEntry::new("cleaned", "yes"))
+            .await;
+    }
+}
+
+fn answer(data: serde_json::Value) -> Result<Option<Response>, PluginError> {
+    let data = if data.is_object() {
+        data
+    } else {
+        json!({ "value": data })
+    };
+    Ok(Some(Response::with_data(Json::of(&data)?)))
+}
+
+async fn store(
+    request: &Request,
+    key: &str,
+    host: &dyn Host,
+) -> Result<Option<Response>, PluginError> {
+    let storage = host.storage();
+    match request.operation {
+        Operation::List => answer(json!(storage.list(key).await?)),
+        Operation::Delete => {
+            storage.delete(key).await?;
+            Ok(None)
+        }
+        Operation::Read => {
+            let found = storage.get(key).await?;
+            answer(json!(found.map(|entry| {
+                String::from_utf8_lossy(&entry.value).into_owned()
+            })))
+        }
+        _ => {
+            storage
+                .put(StorageEntry::new(key, request.data.as_str()))
+                .await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn transaction(how: &str, host: &dyn Host) -> Result<Option<Response>, PluginError> {
+    let storage = host.storage();
+    let open = storage.begin(TransactionMode::ReadWrite).await?;
+    open.get("t/a").await?;
+    open.put(StorageEntry::new("t/a", "inside")).await?;
+    open.put(StorageEntry::new("t/b", "inside")).await?;
+    let seen = storage.get("t/a").await?.is_some();
+    end(how, open, host).await?;
+    let after = storage.list("t/").await?;
+    answer(json!({ "seen_outside": seen, "after": after }))
+}
+
+async fn end(how: &str, open: Box<dyn Transaction>, host: &dyn Host) -> Result<(), PluginError> {
+    match how {
+        "commit" => open.commit().await?,
+        "rollback" => open.rollback().await?,
+        "race" => {
+            host.storage()
+                .put(StorageEntry::new("t/a", "outside"))
+                .await?;
+            open.commit().await?;
+        }
+        _ => std::mem::forget(open),
+    }
+    Ok(())
+}
+
+async fn begin_many(host: &dyn Host) -> Result<Option<Response>, PluginError> {
+    let mut open = Vec::new();
+    loop {
+        match host.storage().begin(TransactionMode::ReadOnly).await {
+            Ok(one) => open.push(one),
+            Err(error) => return answer(json!({ "open": open.len(), "error": error.message })),
+        }
+    }
+}
+
+async fn system(host: &dyn Host) -> Result<Option<Response>, PluginError> {
+    let system = host.system();
+    answer(json!({
+        "default_lease_ttl": system.default_lease_ttl().await?.as_secs(),
+        "max_lease_ttl": system.max_lease_ttl().await?.as_secs(),
+        "tainted": system.tainted().await?,
+        "version": system.plugin_environment().await?.version,
+        "password": system.generate_password("").await.map_err(|error| error.message),
+        "entity": system.entity("none").await?.is_some(),
+    }))
+}
+
+fn environment() -> Vec<String> {
+    let read = std::fs::read("/proc/self/environ").expect("it is there");
+    let text = String::from_utf8_lossy(&read).into_owned();
+    text.split('\0')
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn descriptors() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("it is there");
+    let targets = entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    targets
+        .map(|target| target.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Starts a process in a session of its own, which no kill of a group reaches.
+#[expect(clippy::zombie_processes, reason = "that it is left behind is what is tested")]
+fn child() -> u32 {
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", "setsid sh -c 'echo $$; exec sleep 1000'"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("there is a shell");
+    let mut line = String::new();
+    let stdout = output.stdout.expect("it was asked for");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
+        .expect("it is text");
+    line.trim().parse().expect("it is a number")
+}
