@@ -324,9 +324,10 @@ fn plugin_error_kind(kind: wit::PluginErrorKind) -> PluginErrorKind {
         wit::PluginErrorKind::User => PluginErrorKind::User,
         wit::PluginErrorKind::Internal => PluginErrorKind::Internal,
         // Codes that are no HTTP status are not believed, as on the other wire.
-        wit::PluginErrorKind::Coded(code) => match PluginErrorKind::Coded(code).to_wire() {
-            (number, code) => PluginErrorKind::from_wire(number, code),
-        },
+        wit::PluginErrorKind::Coded(code) => {
+            let (number, code) = PluginErrorKind::Coded(code).to_wire();
+            PluginErrorKind::from_wire(number, code)
+        }
         wit::PluginErrorKind::BadRequest => PluginErrorKind::BadRequest,
         wit::PluginErrorKind::UnsupportedOperation => PluginErrorKind::UnsupportedOperation,
         wit::PluginErrorKind::UnsupportedPath => PluginErrorKind::UnsupportedPath,

@@ -36,6 +36,10 @@ impl Meter {
 }
 
 /// A transaction that the guest holds a handle of.
+#[expect(
+    unreachable_pub,
+    reason = "the generated bindings re-export it as public"
+)]
 pub struct OpenTransaction(Box<dyn Transaction>);
 
 type Answer<T> = Result<Result<T, wit::HostError>>;
