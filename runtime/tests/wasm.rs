@@ -2,7 +2,10 @@
 //!
 //! `main` is this file's own, because [`enter_worker`] has to come first in it.
 
-#![allow(clippy::unwrap_used, reason = "a test may unwrap: its panic is its verdict")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may unwrap: its panic is its verdict"
+)]
 
 use std::path::Path;
 use std::process::ExitCode;
