@@ -22,7 +22,6 @@ use palisade_runtime::{
 };
 use sha2::{Digest, Sha256};
 
-#[expect(dead_code, reason = "the crate's own tests use the rest of it")]
 #[path = "../src/driver/wasm/testing/guest.rs"]
 mod guest;
 
