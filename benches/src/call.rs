@@ -1,5 +1,6 @@
 //! A request through the whole runtime, each way to run a plugin beside its floor.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use crate::sampler::{Effort, Samples, turn};
 
 /// What the guest answers from memory, without storage: the call itself is what is measured.
 const PATH: &str = "echo";
+
+/// The most memory with which a component runs on the thread that asks it.
+const IN_PLACE_MEMORY_BYTES: &str = "16777216";
 
 /// What was measured, each way beside its floor.
 pub struct Comparison {
@@ -177,6 +181,11 @@ async fn register(
         .strip_prefix(directory)?
         .to_str()
         .context("its path is text")?;
+    // Up to this size a component runs in place; above, on the guests' own threads, which costs two hops.
+    let limits = match isolation {
+        Some(_) => BTreeMap::from([("memory_bytes".to_owned(), IN_PLACE_MEMORY_BYTES.to_owned())]),
+        None => BTreeMap::new(),
+    };
     let manifest = Manifest {
         plugin_type: PluginType::Secret,
         name: name.to_owned(),
@@ -187,6 +196,7 @@ async fn register(
         sha256: hex::encode(Sha256::digest(bytes)),
         runtime: None,
         isolation,
+        limits,
     };
     runtime.register(manifest).await?;
     Ok(())

@@ -1,6 +1,8 @@
 //! What an entry may use, and how long each step may take. Checked values with defaults and their reasons.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -114,6 +116,90 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The defaults, with what an operator states by the names of the fields. Sizes are in bytes, `request_timeout` in
+    /// seconds or with one of the units `ms`, `s`, `m` and `h`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no limit of that name, or a value is no number between the limit's floor and ceiling.
+    pub fn stated(stated: &BTreeMap<String, String>) -> Result<Self, GrammarError> {
+        let mut limits = Self::default();
+        for (name, value) in stated {
+            limits.set(name, value)?;
+        }
+        Ok(limits)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), GrammarError> {
+        match name {
+            // A std guest does not start with less; a slot of the engine's pool does not hold more.
+            "memory_bytes" => self.memory_bytes = number(name, value, 2 << 20..=1 << 30)?,
+            "table_elements" => self.table_elements = number(name, value, 1..=20_000)?,
+            "fuel" => self.fuel = number(name, value, 1_000_000..=1_000_000_000_000_000)?,
+            "request_timeout" => self.request_timeout = timeout(name, value)?,
+            "concurrency" => self.concurrency = small(name, value, 1..=1024)?,
+            "queue" => self.queue = small(name, value, 0..=65_536)?,
+            "message_bytes" => self.message_bytes = number(name, value, 1 << 10..=32 << 20)?,
+            "log_bytes" => self.log_bytes = number(name, value, 0..=16 << 20)?,
+            _ => return Err(GrammarError::new("limit", name, LIMIT_NAMES)),
+        }
+        Ok(())
+    }
+}
+
+/// What is said about a name that is none.
+const LIMIT_NAMES: &str = "there are memory_bytes, table_elements, fuel, request_timeout, concurrency, queue, \
+                           message_bytes and log_bytes";
+
+/// The shortest and longest that a request may take.
+const REQUEST_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(3600);
+
+fn number(name: &str, value: &str, allowed: RangeInclusive<u64>) -> Result<u64, GrammarError> {
+    let number = value.parse().ok().filter(|number| allowed.contains(number));
+    number.ok_or_else(|| {
+        let (floor, ceiling) = (allowed.start(), allowed.end());
+        out_of_bounds(
+            name,
+            value,
+            &format!("a whole number from {floor} to {ceiling}"),
+        )
+    })
+}
+
+fn small(name: &str, value: &str, allowed: RangeInclusive<u32>) -> Result<u32, GrammarError> {
+    let wide = u64::from(*allowed.start())..=u64::from(*allowed.end());
+    number(name, value, wide).map(|number| u32::try_from(number).unwrap_or(*allowed.end()))
+}
+
+fn timeout(name: &str, value: &str) -> Result<Duration, GrammarError> {
+    let timeout = duration(value).filter(|timeout| REQUEST_TIMEOUTS.contains(timeout));
+    timeout
+        .ok_or_else(|| out_of_bounds(name, value, "a time from 1ms to 1h, such as 90, 90s or 2m"))
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().ok()?;
+    let millis = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+fn out_of_bounds(name: &str, value: &str, wanted: &str) -> GrammarError {
+    GrammarError::new(
+        "limit",
+        &format!("{name}={value}"),
+        &format!("it is {wanted}"),
+    )
+}
+
 /// How long the steps of a plugin's life may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -141,5 +227,54 @@ impl Default for Timeouts {
             inspect: Duration::from_secs(10),
             compile: Duration::from_secs(60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stated(name: &str, value: &str) -> Result<Limits, GrammarError> {
+        Limits::stated(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn what_is_not_stated_keeps_its_default() {
+        let limits = stated("memory_bytes", "16777216").unwrap();
+        let expected = Limits {
+            memory_bytes: 16 << 20,
+            ..Limits::default()
+        };
+        assert_eq!(limits, expected);
+    }
+
+    #[test]
+    fn a_timeout_is_read_with_and_without_its_unit() {
+        for text in ["90", "90s", "90000ms"] {
+            let limits = stated("request_timeout", text).unwrap();
+            assert_eq!(limits.request_timeout, Duration::from_secs(90), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_refused_with_the_bounds() {
+        for (name, value) in [
+            ("memory_bytes", "1"),
+            ("memory_bytes", "99999999999"),
+            ("fuel", "-1"),
+            ("request_timeout", "2 weeks"),
+            ("request_timeout", "0"),
+            ("concurrency", "0"),
+            ("message_bytes", "33554433"),
+        ] {
+            let fault = stated(name, value).unwrap_err().to_string();
+            assert!(fault.contains(name) && fault.contains("from"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_limit_is_refused_with_those_that_are() {
+        let fault = stated("memory", "1").unwrap_err().to_string();
+        assert!(fault.contains("memory_bytes"), "{fault}");
     }
 }

@@ -138,6 +138,7 @@ impl Harness {
             sha256,
             runtime: None,
             isolation: self.mode.isolation(),
+            limits: std::collections::BTreeMap::new(),
         }
     }
 

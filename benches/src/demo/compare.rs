@@ -180,6 +180,11 @@ fn print(rows: &[Row]) {
         say(line);
     }
     say(
-        "`enable` verifies, starts and sets up; a read is an HTTP request and its answer on one connection.",
+        "A start verifies the bytes, runs them and sets the mount up; a component is also compiled the first time.",
     );
+    say("A read is an HTTP request and its answer on one connection, through the whole server.");
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }

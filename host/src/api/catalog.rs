@@ -140,6 +140,7 @@ async fn register(
         sha256,
         runtime: word(&fields, "runtime")?,
         isolation: word(&fields, "isolation")?,
+        limits: fields.texts("limits")?,
     };
     server.runtime.register(manifest).await?;
     Ok(Reply::Empty)
@@ -212,9 +213,28 @@ fn entry_info(entry: &Entry) -> Value {
         "oci": false,
         "declarative": false,
         "runtime": entry.runtime.as_str(),
+        "limits": limits_info(entry),
     });
     if entry.runtime == RuntimeKind::Wasm {
         info["isolation"] = json!(isolation);
+    }
+    info
+}
+
+/// What the entry may use, by the names with which it is stated. A process is held to fewer of them.
+fn limits_info(entry: &Entry) -> Value {
+    let limits = &entry.limits;
+    let mut info = json!({
+        "request_timeout": limits.request_timeout.as_secs_f64(),
+        "concurrency": limits.concurrency,
+        "queue": limits.queue,
+        "message_bytes": limits.message_bytes,
+        "log_bytes": limits.log_bytes,
+    });
+    if entry.runtime == RuntimeKind::Wasm {
+        info["memory_bytes"] = json!(limits.memory_bytes);
+        info["table_elements"] = json!(limits.table_elements);
+        info["fuel"] = json!(limits.fuel);
     }
     info
 }

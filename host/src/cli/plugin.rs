@@ -40,6 +40,9 @@ async fn register(args: &PluginRegister) -> Result<(), Failure> {
     if !args.env.is_empty() {
         body["env"] = json!(args.env);
     }
+    if !args.limit.is_empty() {
+        body["limits"] = limits(&args.limit)?;
+    }
     Client::new(&args.connection)?
         .put(&catalog_path(plugin_type, name), &body)
         .await
@@ -47,6 +50,17 @@ async fn register(args: &PluginRegister) -> Result<(), Failure> {
             "Error registering plugin {name}"
         )))?;
     say(&format!("Success! Registered plugin: {name}"))
+}
+
+/// `-limit=NAME=VALUE`, each, as one object.
+fn limits(stated: &[String]) -> Result<Value, Failure> {
+    let pairs = stated.iter().map(|pair| match pair.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), json!(value))),
+        None => Err(Failure::local(format!(
+            "Invalid limit {pair:?}: it is NAME=VALUE, such as memory_bytes=16777216"
+        ))),
+    });
+    pairs.collect::<Result<Map<_, _>, _>>().map(Value::Object)
 }
 
 async fn list(args: &PluginList) -> Result<(), Failure> {

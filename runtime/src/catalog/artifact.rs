@@ -29,6 +29,10 @@ const READERS_MAX: usize = 4;
 /// How long reading one file may take, waiting for a place included.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How often, and after which pause, sealing is tried again: a second in all.
+const SEAL_TRIES: u32 = 100;
+const SEAL_PAUSE: Duration = Duration::from_millis(10);
+
 /// The plugin directory, opened once; files are opened beneath it with no symlink followed.
 #[derive(Clone)]
 pub struct PluginDirectory(Arc<Directory>);
@@ -260,8 +264,16 @@ fn memory_file() -> io::Result<File> {
     Ok(File::from(made?))
 }
 
+/// The kernel does not seal memory while it has a page of it in hand, to move it or to look at its age, and says
+/// "busy" then. It lets go by itself.
 fn seal(memory: &File) -> io::Result<()> {
     let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    for _ in 0..SEAL_TRIES {
+        match rustix::fs::fcntl_add_seals(memory, seals) {
+            Err(Errno::BUSY) => std::thread::sleep(SEAL_PAUSE),
+            done => return Ok(done?),
+        }
+    }
     Ok(rustix::fs::fcntl_add_seals(memory, seals)?)
 }
 

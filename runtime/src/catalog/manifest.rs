@@ -1,6 +1,8 @@
 //! What an operator says when registering, before anything of it is believed, and what is left of it when it is
 //! well-formed.
 
+use std::collections::BTreeMap;
+
 use palisade_contract::PluginType;
 
 use super::{Entry, EntryKey};
@@ -39,6 +41,8 @@ pub struct Manifest {
     pub runtime: Option<RuntimeKind>,
     /// How a component's requests are kept apart.
     pub isolation: Option<Isolation>,
+    /// What it may use, by the names of the fields of [`Limits`]; the defaults where nothing is said.
+    pub limits: BTreeMap<String, String>,
 }
 
 /// A well-formed manifest, of an artifact that nobody has looked at.
@@ -50,6 +54,9 @@ pub(super) struct Draft {
     env: Vec<String>,
     runtime: Option<RuntimeKind>,
     isolation: Option<Isolation>,
+    limits: Limits,
+    /// The limits that were stated and that only a component has.
+    component_limits: Vec<String>,
 }
 
 impl Manifest {
@@ -76,6 +83,8 @@ impl Manifest {
             env: self.env,
             runtime: self.runtime,
             isolation: self.isolation,
+            limits: Limits::stated(&self.limits)?,
+            component_limits: component_limits(self.limits),
         })
     }
 }
@@ -89,7 +98,7 @@ impl Draft {
         self.refuse_what_only_others_have(found)?;
         let limits = Limits {
             isolation: self.isolation.unwrap_or_default(),
-            ..Limits::default()
+            ..self.limits
         };
         Ok(Entry {
             key: self.key,
@@ -107,6 +116,7 @@ impl Draft {
             RuntimeKind::Wasm if !self.args.is_empty() => Some("args"),
             RuntimeKind::Wasm if !self.env.is_empty() => Some("env"),
             RuntimeKind::Native if self.isolation.is_some() => Some("isolation"),
+            RuntimeKind::Native => self.component_limits.first().map(String::as_str),
             _ => None,
         };
         match misplaced {
@@ -116,6 +126,14 @@ impl Draft {
             None => Ok(()),
         }
     }
+}
+
+/// Those of the stated limits that nothing holds a process to.
+fn component_limits(stated: BTreeMap<String, String>) -> Vec<String> {
+    let names = ["memory_bytes", "table_elements", "fuel"];
+    let mut stated: Vec<_> = stated.into_keys().collect();
+    stated.retain(|name| names.contains(&name.as_str()));
+    stated
 }
 
 fn check_name(name: &str) -> Result<PluginName, RegisterError> {

@@ -78,6 +78,7 @@ impl Record {
             sha256: self.sha256,
             runtime: Some(self.runtime),
             isolation: None,
+            limits: std::collections::BTreeMap::new(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) fn manifest(name: &str) -> Manifest {
         sha256: hex::encode(Sha256::digest(COMPONENT)),
         runtime: None,
         isolation: None,
+        limits: std::collections::BTreeMap::new(),
     }
 }
 
