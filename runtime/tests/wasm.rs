@@ -2,7 +2,10 @@
 //!
 //! `main` is this file's own, because [`enter_worker`] has to come first in it.
 
-#![allow(clippy::unwrap_used, reason = "a test may unwrap: its panic is its verdict")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may unwrap: its panic is its verdict"
+)]
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +22,6 @@ use palisade_runtime::{
 };
 use sha2::{Digest, Sha256};
 
-#[expect(dead_code, reason = "the crate's own tests use the rest of it")]
 #[path = "../src/driver/wasm/testing/guest.rs"]
 mod guest;
 

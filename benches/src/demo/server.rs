@@ -62,6 +62,21 @@ impl Server {
         Ok(hex::encode(Sha256::digest(bytes)))
     }
 
+    /// Puts the same plugin under other bytes into the plugin directory, and gives its name there.
+    ///
+    /// An executable and a component both allow what means nothing at their end: a component, an empty section of its
+    /// own name; an executable, anything.
+    pub(crate) fn restage(&self, file: &str, name: &str) -> anyhow::Result<String> {
+        let mut bytes = fs::read(self.plugins.path().join(file))?;
+        let length = u8::try_from(name.len())?;
+        bytes.extend([0, length + 1, length]);
+        bytes.extend(name.as_bytes());
+        let path = self.plugins.path().join(name);
+        fs::copy(self.plugins.path().join(file), &path)?;
+        fs::write(path, bytes)?;
+        Ok(name.to_owned())
+    }
+
     /// Runs the command line and shows it; gives what it printed.
     pub(crate) fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let output = Command::new(program("palisade"))
@@ -88,20 +103,6 @@ impl Server {
         );
         let pid = i32::try_from(plugins[0])?;
         Pid::from_raw(pid).context("a process has a positive number")
-    }
-
-    /// The plugin process that was started last.
-    pub(crate) fn newest_plugin_process(&self) -> anyhow::Result<u32> {
-        let newest = self
-            .plugin_processes()
-            .into_iter()
-            .max_by_key(|pid| started(*pid));
-        newest.context("no plugin process runs")
-    }
-
-    /// Bytes of memory that are the server's own, its workers' not included.
-    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        resident(self.child.id())
     }
 
     /// Asks it to stop and waits; gives the processes that outlived it.
@@ -145,17 +146,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Bytes of memory that a process holds.
-pub(crate) fn resident(pid: u32) -> anyhow::Result<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let pages: u64 = statm
-        .split(' ')
-        .nth(1)
-        .context("statm has seven numbers")?
-        .parse()?;
-    Ok(pages * u64::try_from(rustix::param::page_size())?)
 }
 
 /// A program beside this one.
@@ -226,11 +216,6 @@ fn children(of: u32) -> Vec<u32> {
 
 fn parent(pid: u32) -> Option<u32> {
     u32::try_from(stat(pid, 1)?).ok()
-}
-
-/// When a process started, in ticks since boot.
-fn started(pid: u32) -> Option<u64> {
-    stat(pid, 19)
 }
 
 /// A field of `/proc/PID/stat`, counted after the name, which stands in parentheses and may hold anything.

@@ -14,7 +14,8 @@ use crate::services::Deadline;
 use crate::{CallError, Limits};
 
 /// The most memory with which an entry runs in place. One bulk instruction cannot be interrupted, and the memory it can
-/// touch bounds how long it holds the thread.
+/// touch bounds how long it holds the thread. What it saves is the hop: a request to a store that is kept took 3.7 µs in
+/// place and 16.5 µs on a thread of its own, where the bare call into the guest took 1.4 µs.
 const IN_PLACE_MEMORY_BYTES_MAX: u64 = 16 << 20;
 
 /// How much lower than the server's own threads the guests' are, in steps of `nice`.
