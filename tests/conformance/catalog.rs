@@ -163,7 +163,7 @@ async fn a_plugin_directory_that_is_none_is_refused(h: Harness) {
     for (path, words) in [
         (folder.path().join("absent").as_path(), "absent"),
         (Path::new("relative"), "relative"),
-        (link.as_path(), "symlink"),
+        (link.as_path(), "symbolic link"),
         (file.as_path(), "directory"),
     ] {
         let error = PluginDirectory::open(path).err().expect("it is refused");
@@ -187,7 +187,11 @@ async fn a_component_that_imports_too_much_is_refused_by_name(h: Harness) {
     let component = wat::parse_str(
         r#"(component
             (import "wasi:sockets/tcp@0.2.6" (instance))
-            (import "wasi:filesystem/preopens@0.2.6" (instance)))"#,
+            (import "wasi:filesystem/preopens@0.2.6" (instance))
+            (core module (@custom "palisade:plugin"
+                "{\"contract\":\"0.1.0\",\"type\":\"secret\",\"version\":\"\"}"))
+            (instance $backend)
+            (export "palisade:plugin/backend@0.1.0" (instance $backend)))"#,
     );
     let digest = h.place("hostile", &component.unwrap());
     let error = refused(&h, h.manifest(Guest::Hostile, digest)).await;
@@ -231,9 +235,11 @@ async fn registering_runs_nothing(h: Harness) {
 }
 
 async fn of_two_registrations_at_once_with_other_bytes_one_wins(h: Harness) {
+    let program = std::fs::read("/usr/bin/touch").unwrap();
+    let other = [&program[..], b"\0"].concat();
     for _ in 0..5 {
-        let one = h.place("one", b"\x7fELF one");
-        let two = h.place("two", b"\x7fELF two");
+        let one = h.place("one", &program);
+        let two = h.place("two", &other);
         let register = |file: &str, digest: &str| {
             let mut manifest = h.manifest(Guest::Hostile, digest.to_owned());
             manifest.command = file.to_owned();

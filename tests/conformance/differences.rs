@@ -24,6 +24,7 @@ const NO_ARTIFACT: &str = "it has no file that could change or be missing";
 const NO_PROCESS: &str = "it has no process of its own";
 const NO_START: &str =
     "a component is not started again after a trap: each request finds a fresh store";
+const NO_FUEL: &str = "only a component's instructions are counted";
 const NO_LIMIT_YET: &str = "its memory is not limited: a builtin shares the host's, and limiting a process's needs a \
     control group, which does not exist yet";
 
@@ -31,7 +32,7 @@ const DIFFERENCES: &[Difference] = &[
     // Deadlines and crashes, which a builtin shares with its host.
     shared("a_plugin_that_waits_too_long_meets_its_deadline"),
     shared("an_endless_loop_meets_its_deadline"),
-    shared("an_endless_fill_of_memory_meets_its_deadline"),
+    shared("an_endless_fill_of_memory_is_ended"),
     shared("a_loop_in_one_mount_does_not_hold_up_another"),
     shared("endless_recursion_ends_the_call_and_nothing_else"),
     shared("a_caller_that_goes_away_leaves_the_mount_in_order"),
@@ -111,7 +112,12 @@ const DIFFERENCES: &[Difference] = &[
         COMPONENTS,
         NO_START,
     ),
-    // Memory.
+    // Fuel and memory.
+    except(
+        "work_without_end_runs_out_of_fuel",
+        ALL_BUT_COMPONENTS,
+        NO_FUEL,
+    ),
     except(
         "memory_over_the_limit_is_refused_with_the_limit",
         ALL_BUT_COMPONENTS,

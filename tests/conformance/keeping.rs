@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use palisade_runtime::store::RedbStore;
 use palisade_tests::{Guest, Harness, Setup};
@@ -70,9 +71,22 @@ async fn an_entry_whose_file_is_gone_does_not_hold_up_the_others(h: Harness) {
 }
 
 async fn with_file(h: &Harness, folder: &Path, plugins: Option<Arc<tempfile::TempDir>>) -> Harness {
-    let store = RedbStore::open(&folder.join("store.redb")).unwrap();
     let mut setup = Setup::new(h.mode);
-    setup.store = Arc::new(store);
+    setup.store = Arc::new(open_when_free(&folder.join("store.redb")).await);
     setup.plugins = plugins.unwrap_or(setup.plugins);
     Harness::start(setup).await
 }
+
+/// A server that ends lets go of its file at once; within one process the last tasks need a moment to do so.
+async fn open_when_free(file: &Path) -> RedbStore {
+    let begun = Instant::now();
+    loop {
+        match RedbStore::open(file) {
+            Ok(store) => return store,
+            Err(error) => assert!(begun.elapsed() < LET_GO, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+const LET_GO: Duration = Duration::from_secs(20);

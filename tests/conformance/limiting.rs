@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use palisade_runtime::ErrorKind;
 use palisade_runtime::contract::Operation;
+use palisade_runtime::{CallError, ErrorKind};
 use palisade_tests::{Guest, Harness, expect_kind};
 use serde_json::{Value, json};
 
@@ -12,7 +12,8 @@ use crate::case::cases;
 cases! {
     a_plugin_that_waits_too_long_meets_its_deadline,
     an_endless_loop_meets_its_deadline,
-    an_endless_fill_of_memory_meets_its_deadline,
+    an_endless_fill_of_memory_is_ended,
+    work_without_end_runs_out_of_fuel,
     a_deadline_that_has_passed_is_refused_at_once,
     a_loop_in_one_mount_does_not_hold_up_another,
     memory_over_the_limit_is_refused_with_the_limit,
@@ -40,18 +41,38 @@ async fn an_endless_loop_meets_its_deadline(h: Harness) {
     times_out(&h, "hostile/spin", Value::Null).await;
 }
 
-async fn an_endless_fill_of_memory_meets_its_deadline(h: Harness) {
+async fn an_endless_fill_of_memory_is_ended(h: Harness) {
     h.mount(Guest::Hostile).await;
-    times_out(&h, "hostile/spin-memory", Value::Null).await;
+    let error = ended(&h, "hostile/spin-memory", Value::Null).await;
+    // Each byte that is filled costs fuel, which may be gone before the time is.
+    let kinds = [ErrorKind::Timeout, ErrorKind::OutOfFuel];
+    assert!(kinds.contains(&error.kind()), "{error}");
+}
+
+async fn work_without_end_runs_out_of_fuel(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let outcome = h.write("hostile/spin-memory", Value::Null).await;
+    let error = expect_kind(outcome, ErrorKind::OutOfFuel).to_string();
+    assert!(
+        error.contains("10000000000") && error.contains("`fuel`"),
+        "{error}"
+    );
+    assert!(h.read("hostile/echo").await.is_ok());
 }
 
 async fn times_out(h: &Harness, path: &str, body: Value) {
+    let error = ended(h, path, body).await;
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+}
+
+/// Ends at its deadline, or before.
+async fn ended(h: &Harness, path: &str, body: Value) -> CallError {
     h.read("hostile/echo").await.unwrap();
     let begun = Instant::now();
     let outcome = h.request_within(SHORT, Operation::Update, path, body).await;
-    expect_kind(outcome, ErrorKind::Timeout);
     let took = begun.elapsed();
-    assert!((SHORT..SHORT + LATE).contains(&took), "{took:?}");
+    assert!(took < SHORT + LATE, "{took:?}");
+    outcome.unwrap_err()
 }
 
 async fn a_deadline_that_has_passed_is_refused_at_once(h: Harness) {
@@ -79,7 +100,9 @@ async fn a_loop_in_one_mount_does_not_hold_up_another(h: Harness) {
         h.read("other/echo").await.unwrap();
     }
     assert!(!spinning.is_finished(), "the loop should still be running");
-    expect_kind(spinning.await.unwrap(), ErrorKind::Timeout);
+    let error = spinning.await.unwrap().unwrap_err();
+    let kinds = [ErrorKind::Timeout, ErrorKind::OutOfFuel];
+    assert!(kinds.contains(&error.kind()), "{error}");
 }
 
 async fn memory_over_the_limit_is_refused_with_the_limit(h: Harness) {

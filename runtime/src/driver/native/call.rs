@@ -4,6 +4,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::time::Duration;
 
+use palisade_contract::PluginError;
 use tokio::time::{timeout, timeout_at};
 use tonic::{Code, Response, Status, TimeoutExpired};
 
@@ -91,6 +92,15 @@ impl Caller<'_> {
             |exit| exit.to_string(),
         );
         self.crashed(reason, sent)
+    }
+
+    /// A plugin's own error. One that comes when the time is up says no more than that: calls to the host end with the
+    /// request's deadline, and plugins pass on what became of them.
+    pub(super) fn refused(&self, error: PluginError, deadline: Deadline) -> CallError {
+        match deadline.left().is_zero() {
+            true => self.late(deadline),
+            false => CallError::Plugin(error),
+        }
     }
 
     fn late(&self, deadline: Deadline) -> CallError {

@@ -140,7 +140,7 @@ impl Instance for NativeInstance {
             .run(deadline, Box::pin(backend.handle_request(request)))
             .await?;
         let answer = response_from_reply(reply).map_err(|fault| caller.broke_protocol(fault))?;
-        let response = answer.map_err(CallError::Plugin)?;
+        let response = answer.map_err(|error| caller.refused(error, deadline))?;
         if let Some(response) = &response {
             self.check_size("response", response.data.as_str())?;
         }
@@ -153,11 +153,11 @@ impl Instance for NativeInstance {
             .client
             .request(pb::HandleExistenceCheckArgs::from(request), deadline);
         let mut backend = self.client.backend.clone();
-        let reply = self
-            .caller()
+        let caller = self.caller();
+        let reply = caller
             .run(deadline, Box::pin(backend.handle_existence_check(request)))
             .await?;
-        existence_from_reply(reply).map_err(CallError::Plugin)
+        existence_from_reply(reply).map_err(|error| caller.refused(error, deadline))
     }
 
     async fn invalidate(&self, key: &str, deadline: Deadline) -> Result<(), CallError> {
