@@ -18,6 +18,9 @@ pub(crate) const TOKEN: &str = "demo-root";
 /// How long the server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long its processes may take to follow it.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
 /// A running dev server. Dropping it kills it.
 pub(crate) struct Server {
     child: Child,
@@ -118,7 +121,7 @@ impl Server {
             );
             std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(family.into_iter().filter(|pid| is_alive(*pid)).collect())
+        Ok(outlive(family, Instant::now() + AFTERMATH))
     }
 
     fn plugin_processes(&self) -> Vec<u32> {
@@ -233,6 +236,16 @@ fn stat(pid: u32, field: usize) -> Option<u64> {
 fn runs_from_memory(pid: u32) -> bool {
     fs::read_link(format!("/proc/{pid}/exe"))
         .is_ok_and(|path| path.to_string_lossy().starts_with("/memfd:"))
+}
+
+/// Those that are still there when patience ends: the last of them dies just after the server.
+fn outlive(mut family: Vec<u32>, patience: Instant) -> Vec<u32> {
+    family.retain(|pid| is_alive(*pid));
+    while !family.is_empty() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+        family.retain(|pid| is_alive(*pid));
+    }
+    family
 }
 
 fn is_alive(pid: u32) -> bool {
