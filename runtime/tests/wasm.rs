@@ -94,6 +94,7 @@ impl Place {
             sha256: hex::encode(Sha256::digest(bytes)),
             runtime: None,
             isolation: Some(Isolation::Mount),
+            limits: std::collections::BTreeMap::new(),
         };
         self.runtime.register(manifest).await.map(drop)
     }
