@@ -83,8 +83,8 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Table elements of one store, over all its tables.
     pub table_elements: u64,
-    /// Fuel for one request; roughly one unit an instruction. The default is seconds of work, so that a request
-    /// normally meets its deadline first.
+    /// Fuel for one request, and for each step of starting up; roughly one unit an instruction. The default is one to
+    /// two seconds of a processor's work, far more than a request of a secrets engine needs.
     pub fuel: u64,
     /// How long a request may take, waiting included. OpenBao's default is 90 seconds too.
     pub request_timeout: Duration,

@@ -3,7 +3,7 @@
 //! It is written once and misbehaves the same way as a process and as a component, so that a test compares the two.
 //! Besides that it has plain paths (`echo`, `store`, `tx`) that show what a plugin sees of its host.
 //!
-//! Mount options make it misbehave before the first request; see [`options`].
+//! Mount options make it misbehave before the first request; see the module `options`.
 
 mod cache;
 mod die;
