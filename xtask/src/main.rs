@@ -8,6 +8,7 @@
     reason = "a command line program speaks to its terminal"
 )]
 
+mod bench;
 mod cases;
 mod demo;
 mod guests;
@@ -22,6 +23,7 @@ The repository's commands:
 
   cargo xtask demo     set up, then run one plugin in every mode through a server, crash it, compare
   cargo xtask test     everything that CI runs: format, lints, documentation, guests, all tests
+  cargo xtask bench    measure each way to run a plugin beside its floor, in one run
   cargo xtask guests   build the example plugins both ways and say where they are
   cargo xtask cases    write docs/conformance.md from the cases that the suite really has
   cargo xtask help     this
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         }
         ["demo"] => demo::run(),
         ["test"] => suite::run(),
+        ["bench"] => bench::run(),
         ["guests"] => guests::run(),
         ["cases"] => cases::run(),
         _ => Err(anyhow::anyhow!(
