@@ -5,8 +5,8 @@ use std::path::Path;
 
 use palisade_runtime::catalog::{EntryKey, Manifest, PluginDirectory};
 use palisade_runtime::contract::PluginType;
-use palisade_runtime::{ErrorKind, RuntimeKind};
-use palisade_tests::{Guest, Harness};
+use palisade_runtime::{ErrorKind, Limits, RuntimeKind};
+use palisade_tests::{Guest, Harness, texts};
 
 use crate::case::cases;
 
@@ -22,6 +22,10 @@ cases! {
     a_name_outside_the_grammar_is_refused,
     a_plugin_directory_that_is_none_is_refused,
     a_stated_runtime_that_is_wrong_is_refused,
+    a_limit_out_of_bounds_is_refused_with_the_bounds,
+    a_limit_that_is_none_is_refused_with_those_that_are,
+    a_limit_of_components_is_refused_for_a_process,
+    a_limit_is_kept_with_its_entry,
     a_component_that_imports_too_much_is_refused_by_name,
     a_component_that_exports_nothing_is_refused,
     a_component_of_another_type_is_refused,
@@ -181,6 +185,66 @@ async fn a_stated_runtime_that_is_wrong_is_refused(h: Harness) {
     assert_eq!(error.0, ErrorKind::RuntimeMismatch);
     manifest.runtime = Some(RuntimeKind::Native);
     h.runtime.register(manifest).await.unwrap();
+}
+
+async fn a_limit_out_of_bounds_is_refused_with_the_bounds(h: Harness) {
+    let digest = h.place_guest(Guest::Hostile).unwrap();
+    for (name, value, floor, ceiling) in [
+        ("concurrency", "0", "1", "1024"),
+        ("queue", "65537", "0", "65536"),
+        ("request_timeout", "2h", "1ms", "1h"),
+        ("message_bytes", "33554433", "1024", "33554432"),
+        ("log_bytes", "-1", "0", "16777216"),
+        ("fuel", "10", "1000000", "1000000000000000"),
+        ("memory_bytes", "1024", "2097152", "1073741824"),
+        ("table_elements", "many", "1", "20000"),
+    ] {
+        let mut manifest = h.manifest(Guest::Hostile, digest.clone());
+        manifest.limits = texts(&[(name, value)]);
+        let (kind, said) = refused(&h, manifest).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{said}");
+        for word in [name, value, floor, ceiling] {
+            assert!(said.contains(word), "{name}: {word:?} is not in {said:?}");
+        }
+    }
+}
+
+async fn a_limit_that_is_none_is_refused_with_those_that_are(h: Harness) {
+    let digest = h.place_guest(Guest::Hostile).unwrap();
+    let mut manifest = h.manifest(Guest::Hostile, digest);
+    manifest.limits = texts(&[("memory", "16777216")]);
+    let (kind, said) = refused(&h, manifest).await;
+    assert_eq!(kind, ErrorKind::InvalidInput, "{said}");
+    assert!(said.contains("memory_bytes"), "{said}");
+}
+
+async fn a_limit_of_components_is_refused_for_a_process(h: Harness) {
+    let digest = h.place_guest(Guest::Hostile).unwrap();
+    for (name, value) in [
+        ("memory_bytes", "16777216"),
+        ("table_elements", "100"),
+        ("fuel", "1000000000"),
+    ] {
+        let mut manifest = h.manifest(Guest::Hostile, digest.clone());
+        manifest.limits = texts(&[(name, value)]);
+        let (kind, said) = refused(&h, manifest).await;
+        assert_eq!(kind, ErrorKind::InvalidInput, "{said}");
+        assert!(said.contains(name) && said.contains("native"), "{said}");
+    }
+    // The control: the rest of them a process has as well.
+    let mut manifest = h.manifest(Guest::Hostile, digest);
+    manifest.limits = texts(&[("concurrency", "2"), ("request_timeout", "5s")]);
+    h.runtime.register(manifest).await.unwrap();
+}
+
+async fn a_limit_is_kept_with_its_entry(h: Harness) {
+    h.mount_with_limits(Guest::Hostile, &[("queue", "7")]).await;
+    let stored = h.runtime.entry(&key("hostile")).await.unwrap().unwrap();
+    let expected = Limits {
+        queue: 7,
+        ..Limits::default()
+    };
+    assert_eq!(stored.limits, expected);
 }
 
 async fn a_component_that_imports_too_much_is_refused_by_name(h: Harness) {

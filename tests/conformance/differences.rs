@@ -25,6 +25,8 @@ const NO_PROCESS: &str = "it has no process of its own";
 const NO_START: &str =
     "a component is not started again after a trap: each request finds a fresh store";
 const NO_FUEL: &str = "only a component's instructions are counted";
+const NO_ENTRY: &str =
+    "it is not registered, so that nobody states its limits: it has the defaults";
 const NO_LIMIT_YET: &str = "its memory is not limited: a builtin shares the host's, and limiting a process's needs a \
     control group, which does not exist yet";
 
@@ -111,6 +113,27 @@ const DIFFERENCES: &[Difference] = &[
         "a_write_that_may_have_had_an_effect_is_not_sent_again",
         COMPONENTS,
         NO_START,
+    ),
+    // Limits that are stated.
+    except(
+        "a_stated_request_timeout_is_what_a_request_has",
+        BUILTIN,
+        NO_ENTRY,
+    ),
+    except(
+        "a_request_that_finds_no_place_and_no_queue_is_refused",
+        BUILTIN,
+        NO_ENTRY,
+    ),
+    except(
+        "a_stated_fuel_is_what_a_request_has",
+        ALL_BUT_COMPONENTS,
+        NO_FUEL,
+    ),
+    except(
+        "a_stated_memory_is_what_a_plugin_has",
+        ALL_BUT_COMPONENTS,
+        NO_LIMIT_YET,
     ),
     // Fuel and memory.
     except(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use palisade_runtime::contract::Operation;
+use palisade_runtime::contract::{Json, Operation, Request};
 use palisade_runtime::{CallError, ErrorKind};
 use palisade_tests::{Guest, Harness, expect_kind};
 use serde_json::{Value, json};
@@ -14,9 +14,13 @@ cases! {
     an_endless_loop_meets_its_deadline,
     an_endless_fill_of_memory_is_ended,
     work_without_end_runs_out_of_fuel,
+    a_stated_fuel_is_what_a_request_has,
+    a_stated_request_timeout_is_what_a_request_has,
+    a_request_that_finds_no_place_and_no_queue_is_refused,
     a_deadline_that_has_passed_is_refused_at_once,
     a_loop_in_one_mount_does_not_hold_up_another,
     memory_over_the_limit_is_refused_with_the_limit,
+    a_stated_memory_is_what_a_plugin_has,
     a_plugin_that_asks_for_too_much_memory_can_go_on_with_less,
     endless_recursion_ends_the_call_and_nothing_else,
     a_caller_that_goes_away_leaves_the_mount_in_order,
@@ -58,6 +62,57 @@ async fn work_without_end_runs_out_of_fuel(h: Harness) {
         error.contains("10000000000") && error.contains("`fuel`"),
         "{error}"
     );
+    assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn a_stated_fuel_is_what_a_request_has(h: Harness) {
+    h.mount_with_limits(Guest::Hostile, &[("fuel", "50000000")])
+        .await;
+    let outcome = h.write("hostile/spin", Value::Null).await;
+    let error = expect_kind(outcome, ErrorKind::OutOfFuel).to_string();
+    assert!(
+        error.contains("50000000") && error.contains("`fuel`"),
+        "{error}"
+    );
+    // The next request has all of it again.
+    assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn a_stated_request_timeout_is_what_a_request_has(h: Harness) {
+    h.mount_with_limits(Guest::Hostile, &[("request_timeout", "1500ms")])
+        .await;
+    // Neither a caller that would wait longer nor one that says nothing gets more.
+    let begun = Instant::now();
+    let outcome = h.write("hostile/wait", json!({ "ms": 60_000 })).await;
+    let error = expect_kind(outcome, ErrorKind::Timeout).to_string();
+    assert!(begun.elapsed() < SHORT + LATE, "{:?}", begun.elapsed());
+    assert!(
+        error.contains("1.5s") && error.contains("request_timeout"),
+        "{error}"
+    );
+    let request = Request::new(Operation::Read, "hostile/time-left", Json::default());
+    let answer = h.runtime.handle(request, None).await.unwrap().unwrap();
+    let answer: Value = answer.data.parse().unwrap();
+    assert!(answer["ms"].as_u64().unwrap() <= 1_500, "{answer}");
+}
+
+async fn a_request_that_finds_no_place_and_no_queue_is_refused(h: Harness) {
+    h.mount_with_limits(Guest::Hostile, &[("concurrency", "1"), ("queue", "1")])
+        .await;
+    let busy = async || h.write("hostile/wait", json!({ "ms": 1_000 })).await;
+    let (first, second, third) = tokio::join!(busy(), busy(), busy());
+    let (served, mut refused): (Vec<_>, Vec<_>) =
+        [first, second, third].into_iter().partition(Result::is_ok);
+    assert_eq!(
+        (served.len(), refused.len()),
+        (2, 1),
+        "{served:?} {refused:?}"
+    );
+    let error = expect_kind(refused.remove(0), ErrorKind::Overloaded).to_string();
+    for word in ["requests wait", "`concurrency`", "`queue`"] {
+        assert!(error.contains(word), "{error}");
+    }
+    // Nobody holds a place any more.
     assert!(h.read("hostile/echo").await.is_ok());
 }
 
@@ -121,6 +176,22 @@ async fn memory_over_the_limit_is_refused_with_the_limit(h: Harness) {
     assert!(error.contains(&(64 << 20).to_string()), "{error}");
     assert!(error.contains("memory_bytes"), "{error}");
     assert_eq!(h.read("hostile/store/a").await.unwrap(), Value::Null);
+}
+
+async fn a_stated_memory_is_what_a_plugin_has(h: Harness) {
+    let limit: u64 = 16 << 20;
+    h.mount_with_limits(Guest::Hostile, &[("memory_bytes", &limit.to_string())])
+        .await;
+    // A quarter of the default, which an unstated limit would give.
+    let greedy = h.write("hostile/hog", json!({ "bytes": 32 << 20 })).await;
+    let greedy = greedy.unwrap();
+    assert_eq!(greedy["refused"], true);
+    assert!(greedy["taken"].as_u64().unwrap() < limit, "{greedy}");
+
+    let outcome = h.write("hostile/write-then/hog/a", Value::Null).await;
+    let error = expect_kind(outcome, ErrorKind::OutOfMemory).to_string();
+    assert!(error.contains(&limit.to_string()), "{error}");
+    assert!(h.read("hostile/echo").await.is_ok());
 }
 
 async fn a_plugin_that_asks_for_too_much_memory_can_go_on_with_less(h: Harness) {

@@ -1,5 +1,6 @@
 //! A whole runtime on temporary directories, with the guests at hand in one mode.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -138,8 +139,23 @@ impl Harness {
             sha256,
             runtime: None,
             isolation: self.mode.isolation(),
-            limits: std::collections::BTreeMap::new(),
+            limits: BTreeMap::new(),
         }
+    }
+
+    /// As [`Harness::mount`], with these limits stated; a builtin has no registration to state them in.
+    ///
+    /// # Panics
+    ///
+    /// As [`Harness::mount`], or when the mode is builtin.
+    pub async fn mount_with_limits(&self, guest: Guest, limits: &[(&str, &str)]) -> MountInfo {
+        let digest = self.place_guest(guest).expect("a builtin states no limits");
+        let mut manifest = self.manifest(guest, digest);
+        manifest.limits = texts(limits);
+        let registered = self.runtime.register(manifest).await;
+        registered.expect("the guest can be registered");
+        let mount = self.enable(guest.name(), guest, &[]).await;
+        mount.expect("the guest can be enabled")
     }
 
     /// Registers a guest, unless it is a builtin.
@@ -193,13 +209,10 @@ impl Harness {
         guest: Guest,
         options: &[(&str, &str)],
     ) -> Result<MountInfo, palisade_runtime::MountError> {
-        let options = options
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mount = NewMount {
             plugin: guest.name().to_owned(),
             plugin_type: Some(guest.plugin_type()),
-            options: options.collect(),
+            options: texts(options),
             ..NewMount::default()
         };
         self.runtime.enable(mount_path(path), mount).await
@@ -339,6 +352,14 @@ fn compiling_once(workers: &Workers) -> Arc<dyn Driver> {
         Arc::new(driver.expect("threads can be started"))
     });
     Arc::clone(driver) as Arc<dyn Driver>
+}
+
+/// Names and values as the runtime takes them.
+pub fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    owned.collect()
 }
 
 /// The data of an answer.

@@ -9,5 +9,5 @@ mod mode;
 
 pub use expect::{Outcome, expect_kind, expect_plugin_error};
 pub use guest::Guest;
-pub use harness::{Harness, Setup, workers_for_all_tests};
+pub use harness::{Harness, Setup, texts, workers_for_all_tests};
 pub use mode::Mode;
