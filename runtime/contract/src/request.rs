@@ -163,15 +163,15 @@ impl Operation {
         }
     }
 
-    /// Whether the operation only looks, so that sending it twice does no harm.
-    pub fn is_read_only(self) -> bool {
+    /// Whether sending it twice does no harm, whatever the plugin is. A read is not of this kind: reading a path may
+    /// make a credential.
+    pub fn is_idempotent(self) -> bool {
         matches!(
             self,
             Self::AliasLookahead
                 | Self::Header
                 | Self::Help
                 | Self::List
-                | Self::Read
                 | Self::ResolveRole
                 | Self::Scan
         )

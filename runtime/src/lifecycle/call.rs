@@ -29,7 +29,7 @@ impl Supervised {
         request: Request,
         deadline: Deadline,
     ) -> Result<Option<Response>, CallError> {
-        let harmless = request.operation.is_read_only();
+        let harmless = request.operation.is_idempotent();
         self.ask(request, deadline, harmless, |instance, request| {
             instance.handle(request, deadline)
         })
@@ -60,29 +60,39 @@ impl Supervised {
         // Only a process dies for reasons that are not the request's own, and takes others' requests with it.
         let spare = generation.is_process().then(|| request.clone());
         let first = self
-            .within(deadline, send(generation.instance(), request))
+            .within(&generation, deadline, send(generation.instance(), request))
             .await;
         drop(inside);
-        let (Err(CallError::Crashed { sent, .. }), Some(again)) = (&first, spare) else {
+        let (Err(CallError::Crashed { sent, reason, .. }), Some(again)) = (&first, spare) else {
             return first;
         };
-        self.gone(generation.number());
+        self.gone(generation.number(), reason);
         if *sent && !harmless {
             return first;
         }
-        let (generation, _inside) = self.enter(deadline, generation.number()).await?;
-        self.within(deadline, send(generation.instance(), again))
+        let (generation, _inside) = match self.enter(deadline, generation.number()).await {
+            Ok(next) => next,
+            // What became of the request is known; that nothing runs now is the next one's concern.
+            Err(_) if *sent => return first,
+            Err(error) => return Err(error),
+        };
+        self.within(&generation, deadline, send(generation.instance(), again))
             .await
     }
 
+    /// Ends a call at its deadline, or when its generation is cut off; what it has not committed is then gone.
     async fn within<T>(
         &self,
+        generation: &Generation,
         deadline: Deadline,
         call: BoxFuture<'_, Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        timeout_at((deadline.at() + MARGIN).into(), call)
-            .await
-            .unwrap_or_else(|_| Err(self.late(deadline)))
+        tokio::select! {
+            answer = timeout_at((deadline.at() + MARGIN).into(), call) => {
+                answer.unwrap_or_else(|_| Err(self.late(deadline)))
+            }
+            () = generation.gate().cut_off() => Err(CallError::Stopping),
+        }
     }
 
     /// Goes into the generation that serves, newer than `dead`.

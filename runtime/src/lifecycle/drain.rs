@@ -1,7 +1,7 @@
-//! Counts who is inside, lets nobody in any more once closed, and tells when the last has left.
+//! Counts who is inside, lets nobody in any more once closed, tells when the last has left, and sends the rest away.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -18,6 +18,8 @@ pub(crate) struct Gate {
 struct Shared {
     count: AtomicUsize,
     emptied: Notify,
+    cut: AtomicBool,
+    cut_off: Notify,
 }
 
 impl Gate {
@@ -35,6 +37,23 @@ impl Gate {
     pub(crate) fn close(&self) {
         self.shared.count.fetch_or(CLOSED, Ordering::AcqRel);
         self.shared.emptied.notify_waiters();
+    }
+
+    /// Sends those away who are still inside.
+    pub(crate) fn cut(&self) {
+        self.shared.cut.store(true, Ordering::Release);
+        self.shared.cut_off.notify_waiters();
+    }
+
+    /// Resolves once those inside have to leave.
+    pub(crate) async fn cut_off(&self) {
+        let cut_off = self.shared.cut_off.notified();
+        tokio::pin!(cut_off);
+        // Enlisted before looking, as in `emptied`.
+        cut_off.as_mut().enable();
+        if !self.shared.cut.load(Ordering::Acquire) {
+            cut_off.await;
+        }
     }
 
     /// How many are inside.
@@ -92,6 +111,20 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(two);
         waiting.await.expect("the last one has left");
+    }
+
+    #[tokio::test]
+    async fn those_inside_hear_that_they_are_cut_off_whenever_they_ask() {
+        let gate = Gate::default();
+        let early = tokio::spawn({
+            let gate = gate.clone();
+            async move { gate.cut_off().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!early.is_finished());
+        gate.cut();
+        early.await.expect("it was waiting");
+        gate.cut_off().await;
     }
 
     #[tokio::test]

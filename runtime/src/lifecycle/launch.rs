@@ -12,6 +12,9 @@ use crate::driver::{Driver, Instance, LaunchPlan};
 use crate::services::Deadline;
 use crate::{Digest, LaunchError, PluginVersion, RuntimeKind, Timeouts};
 
+/// How long requests that are cut off may take to notice.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Everything a start needs, with the artifact verified, and the facts to show about it.
 #[derive(Clone)]
 pub(crate) struct Prepared {
@@ -74,7 +77,7 @@ pub(crate) async fn retire(generation: Arc<Generation>, timeouts: Timeouts) {
     end(&generation, &timeouts).await;
 }
 
-/// Resolves when the last request has left, or at `until`.
+/// Resolves when the last request has left; at `until` those that are still inside are cut off.
 pub(super) async fn drained(generation: &Generation, until: Instant) {
     let gate = generation.gate();
     if timeout_at(until.into(), gate.emptied()).await.is_err() {
@@ -84,6 +87,9 @@ pub(super) async fn drained(generation: &Generation, until: Instant) {
             inside = gate.inside(),
             "requests are cut off: they outlasted the drain"
         );
+        gate.cut();
+        // They leave when they are polled next. One that does not is beyond help; its writes are refused.
+        let _ = tokio::time::timeout(LEAVE_TIMEOUT, gate.emptied()).await;
     }
 }
 

@@ -56,8 +56,8 @@ enum Order {
         prepared: Box<Prepared>,
         done: Done,
     },
-    /// A request found this generation gone.
-    Gone(u64),
+    /// A request found this generation gone, for this reason.
+    Gone(u64, String),
     Stop(oneshot::Sender<()>),
 }
 
@@ -147,8 +147,9 @@ impl Supervised {
     }
 
     /// Says that a generation does not answer any more. When the channel is full, others say so already.
-    pub(super) fn gone(&self, generation: u64) {
-        let _ = self.orders.try_send(Order::Gone(generation));
+    pub(super) fn gone(&self, generation: u64, reason: &str) {
+        let order = Order::Gone(generation, reason.to_owned());
+        let _ = self.orders.try_send(order);
     }
 }
 
@@ -297,7 +298,7 @@ impl Supervisor {
     fn hear_order(&mut self, order: Option<Order>) -> Option<Event> {
         match order {
             Some(Order::Reload { prepared, done }) => self.hear_reload(*prepared, done),
-            Some(Order::Gone(number)) => self.is_current(number).then_some(Event::Exited),
+            Some(Order::Gone(number, reason)) => self.hear_gone(number, &reason),
             Some(Order::Stop(done)) => {
                 self.stopping.push(done);
                 Some(Event::Stop)
@@ -307,6 +308,14 @@ impl Supervisor {
                 Some(Event::Stop)
             }
         }
+    }
+
+    fn hear_gone(&mut self, number: u64, reason: &str) -> Option<Event> {
+        if !self.is_current(number) {
+            return None;
+        }
+        tracing::warn!(plugin = %self.label, reason, "it is gone");
+        Some(Event::Exited)
     }
 
     fn hear_reload(&mut self, prepared: Prepared, done: Done) -> Option<Event> {

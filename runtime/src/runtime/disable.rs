@@ -1,4 +1,4 @@
-//! Disabling a mount: close its gate, drain, stop it, delete its storage, forget it.
+//! Disabling a mount: close its gate, drain, stop it, refuse its last writes, delete its storage, forget it.
 
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub(super) async fn disable(inner: &Inner, path: &MountPath) -> Result<(), Mount
     };
     mount.services().taint();
     mount.stop().await;
+    mount.services().close().await;
     erase(&inner.workshop, &record).await?;
     tracing::info!(%path, "disabled");
     Ok(())

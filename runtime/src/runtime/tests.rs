@@ -301,9 +301,18 @@ async fn a_write_that_may_have_had_an_effect_is_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_read_is_sent_again_once() {
+async fn a_read_that_may_have_had_an_effect_is_not_sent_twice_either() {
     let fixture = Fixture::mounted().await;
     let lost = fixture.ask("p/die").await.unwrap_err();
+    assert!(matches!(lost, CallError::Crashed { sent: true, .. }));
+    assert_eq!(fixture.driver.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_listing_is_sent_again_once_and_its_own_failure_is_told() {
+    let fixture = Fixture::mounted().await;
+    let request = Request::new(Operation::List, "p/die", Json::null());
+    let lost = fixture.runtime.handle(request, None).await.unwrap_err();
     assert_eq!(lost.kind(), ErrorKind::Crashed);
     assert_eq!(fixture.driver.calls(), 2);
 }
@@ -472,6 +481,21 @@ async fn reloading_by_name_reaches_every_mount_of_the_plugin() {
     assert_eq!(refused.kind(), ErrorKind::EntryNotFound);
     let refused = fixture.runtime.reload_mount(&path("z")).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::MountNotFound);
+}
+
+#[tokio::test]
+async fn what_outlasts_the_drain_is_cut_off_and_its_mount_is_gone() {
+    let fixture = Fixture::mounted().await;
+    let stuck = tokio::spawn({
+        let runtime = fixture.runtime.clone();
+        async move { ask(&runtime, Operation::Update, "p/hold").await }
+    });
+    eventually("a request is inside", || fixture.driver.calls() == 1).await;
+    // Nobody lets it go.
+    fixture.runtime.disable(&path("p")).await.unwrap();
+    let cut = stuck.await.unwrap().unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::Stopping);
+    assert_eq!(fixture.driver.alive(), 0);
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use palisade_contract::{LogLevel, LogRecord, SystemView};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::deadline::poll_once;
 use super::log::{self, RateBudget, RequestBudget, Taken};
@@ -15,6 +17,12 @@ use super::view::View;
 use super::{ChangeFeed, Deadline, MountPrefix, Scope, StoreId, SystemFacts};
 use crate::Limits;
 use crate::store::{Commit, Store, StoreError, Write};
+
+/// Commits of one mount that may be under way at once.
+const COMMITS_MAX: u32 = 1 << 20;
+
+/// How long a mount that is taken away waits for the commits under way.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a mount's services are made of.
 pub struct ServicesConfig {
@@ -86,6 +94,8 @@ pub struct MountServices {
     changes: Arc<ChangeFeed>,
     log_bytes_max: u64,
     output: RateBudget,
+    /// A permit for each commit under way; closed with the mount.
+    commits: Arc<Semaphore>,
     /// Carries commits through whose callers go away; callers may poll from threads without a runtime.
     runtime: Option<Handle>,
 }
@@ -102,6 +112,7 @@ impl MountServices {
             changes: Arc::new(ChangeFeed::new()),
             log_bytes_max: config.log_bytes,
             output: RateBudget::new(config.log_bytes),
+            commits: Arc::new(Semaphore::new(COMMITS_MAX as usize)),
             runtime: Handle::try_current().ok(),
         })
     }
@@ -129,6 +140,16 @@ impl MountServices {
     /// Says to the plugin, when it asks, that its mount is being taken away.
     pub fn taint(&self) {
         self.system.taint();
+    }
+
+    /// Refuses every further commit, and resolves when those under way are done, or after a while: the mount's storage
+    /// is about to be deleted.
+    pub async fn close(&self) {
+        let under_way = self.commits.acquire_many(COMMITS_MAX);
+        if timeout(CLOSE_TIMEOUT, under_way).await.is_err() {
+            tracing::warn!(plugin = %self.label, "a commit outlasts its mount");
+        }
+        self.commits.close();
     }
 
     /// Takes a line of the plugin's own output (stdout or stderr), whatever bytes it has, into the bounded log.
@@ -184,7 +205,13 @@ impl MountServices {
     pub(super) async fn submit(&self, commit: Commit, origin: StoreId) -> Result<(), StoreError> {
         let keys = self.changed_keys(&commit.writes);
         let (store, changes) = (self.store.clone(), self.changes.clone());
+        let Ok(under_way) = self.commits.clone().try_acquire_owned() else {
+            return Err(StoreError::Failed(
+                "the mount is being taken away".to_owned(),
+            ));
+        };
         let mut work = Box::pin(async move {
+            let _under_way = under_way;
             store.commit(commit).await?;
             changes.publish(origin, keys);
             Ok(())

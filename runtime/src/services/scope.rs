@@ -532,4 +532,26 @@ mod tests {
         assert_eq!(b.get("k").await.unwrap(), None);
         assert_eq!(a.list("b").await.unwrap(), Vec::<String>::new());
     }
+
+    #[tokio::test]
+    async fn a_closed_mount_waits_for_the_commit_under_way_and_refuses_the_next() {
+        let store = Arc::new(GatedStore::default());
+        let services = services_over(store.clone(), "0a");
+        let early = tokio::spawn({
+            let scope = services.direct_scope(deadline());
+            async move { put(scope.storage(), "early", "v").await }
+        });
+        store.arrived.notified().await;
+        let closing = tokio::spawn({
+            let services = services.clone();
+            async move { services.close().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!closing.is_finished());
+        store.gate.notify_one();
+        early.await.unwrap().unwrap();
+        closing.await.unwrap();
+        let late = services.direct_scope(deadline());
+        assert!(put(late.storage(), "late", "v").await.is_err());
+    }
 }
