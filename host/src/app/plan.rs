@@ -72,9 +72,7 @@ impl Plan {
         let listener = address.parse().map_err(|_| {
             Failure::local(format!("-dev-listen-address: {address:?} is not an address with a port, such as {DEV_ADDRESS}"))
         })?;
-        let token = args
-            .dev_root_token_id
-            .or_else(|| env::either("DEV_ROOT_TOKEN_ID"));
+        let token = chosen_token(args.dev_root_token_id);
         Ok(Self {
             dev: true,
             listeners: vec![listener],
@@ -160,8 +158,36 @@ impl Plan {
     }
 }
 
+/// The flag, else the environment. An empty one is no choice: a token is made then, as in OpenBao.
+fn chosen_token(flag: Option<String>) -> Option<String> {
+    flag.filter(|token| !token.is_empty())
+        .or_else(|| env::either("DEV_ROOT_TOKEN_ID"))
+}
+
 /// The flag, else the environment, else the file.
 fn level(flag: Option<String>, file: Option<String>) -> String {
     let chosen = flag.or_else(|| env::either("LOG_LEVEL")).or(file);
     chosen.unwrap_or_else(|| "info".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Command, parse};
+
+    fn plan(line: &str) -> Result<Plan, Failure> {
+        let cli = parse(line.split(' ').map(Into::into)).unwrap();
+        let Command::Server(args) = cli.command else {
+            panic!("another command")
+        };
+        Plan::of(args)
+    }
+
+    #[test]
+    fn an_empty_root_token_is_no_choice() {
+        let token = |line| plan(line).unwrap().root_token.map(|chosen| chosen.0);
+        assert!(token("palisade server -dev -dev-root-token-id=").is_none());
+        let chosen = token("palisade server -dev -dev-root-token-id=s.mine").unwrap();
+        assert_eq!(chosen.as_str(), "s.mine");
+    }
 }
