@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use palisade_runtime::ErrorKind;
 use palisade_runtime::store::{MemoryStore, RedbStore, Store};
 use zeroize::Zeroizing;
 
-use super::TokenSink;
+use super::{INTERNAL, TokenSink};
 use crate::args;
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, BarrierError};
 use crate::cli::Failure;
 use crate::config::{Config, LEASE_TTL, Seal, Storage};
 use crate::env;
@@ -57,10 +58,14 @@ impl Plan {
         match (&args.config, args.dev) {
             (None, true) => Self::development(args),
             (Some(_), false) => Self::configured(args),
-            (None, false) => Err(Failure::local(
+            (None, false) => Err(Failure::coded(
+                ErrorKind::InvalidInput.code(),
                 "Must specify a configuration with -config=FILE, or -dev for a development server",
             )),
-            (Some(_), true) => Err(Failure::local("-config and -dev exclude each other")),
+            (Some(_), true) => Err(Failure::coded(
+                ErrorKind::InvalidInput.code(),
+                "-config and -dev exclude each other",
+            )),
         }
     }
 
@@ -70,7 +75,7 @@ impl Plan {
             .or_else(|| env::either("DEV_LISTEN_ADDRESS"))
             .unwrap_or_else(|| DEV_ADDRESS.to_owned());
         let listener = address.parse().map_err(|_| {
-            Failure::local(format!("-dev-listen-address: {address:?} is not an address with a port, such as {DEV_ADDRESS}"))
+            Failure::coded(ErrorKind::InvalidInput.code(), format!("-dev-listen-address: {address:?} is not an address with a port, such as {DEV_ADDRESS}"))
         })?;
         let token = chosen_token(args.dev_root_token_id);
         Ok(Self {
@@ -92,7 +97,8 @@ impl Plan {
 
     fn configured(args: args::Server) -> Result<Self, Failure> {
         let file = args.config.unwrap_or_default();
-        let config = Config::load(&file).map_err(|error| Failure::local(error.to_string()))?;
+        let config =
+            Config::load(&file).map_err(|error| Failure::coded(error.kind().code(), error))?;
         Ok(Self {
             dev: false,
             listeners: config.listeners,
@@ -134,12 +140,15 @@ impl Plan {
         let medium: Arc<dyn Store> = match &self.storage {
             Storage::Memory => Arc::new(MemoryStore::new()),
             Storage::Redb(path) => Arc::new(RedbStore::open(path).map_err(|error| {
-                Failure::local(format!("storage at {}: {error}", path.display()))
+                Failure::coded(
+                    ErrorKind::Storage.code(),
+                    format!("storage at {}: {error}", path.display()),
+                )
             })?),
         };
         let barrier = Barrier::open(medium, &key)
             .await
-            .map_err(|error| Failure::local(format!("the barrier cannot be unsealed: {error}")))?;
+            .map_err(|error| still_sealed(&error))?;
         Ok(Arc::new(barrier))
     }
 
@@ -147,15 +156,24 @@ impl Plan {
         match &self.seal {
             Seal::Static(seal) => seal
                 .key()
-                .map_err(|error| Failure::local(error.to_string())),
+                .map_err(|error| Failure::coded(ErrorKind::InvalidInput.code(), error)),
             Seal::Fresh => {
                 let mut key = SealKey::default();
                 rand::fill(key.as_mut_slice())
-                    .map_err(|_| Failure::local("the system gives no randomness"))?;
+                    .map_err(|_| Failure::coded(INTERNAL, "the system gives no randomness"))?;
                 Ok(key)
             }
         }
     }
+}
+
+fn still_sealed(error: &BarrierError) -> Failure {
+    let code = match error {
+        BarrierError::WrongSealKey => ErrorKind::Sealed.code(),
+        BarrierError::Cipher(_) => INTERNAL,
+        _ => ErrorKind::Storage.code(),
+    };
+    Failure::coded(code, format!("the barrier cannot be unsealed: {error}"))
 }
 
 /// The flag, else the environment. An empty one is no choice: a token is made then, as in OpenBao.
@@ -181,6 +199,19 @@ mod tests {
             panic!("another command")
         };
         Plan::of(args)
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_has_a_code() {
+        for line in [
+            "palisade server",
+            "palisade server -dev -config=/nowhere",
+            "palisade server -config=/nowhere",
+            "palisade server -dev -dev-listen-address=nowhere",
+        ] {
+            let failure = format!("{:?}", plan(line).unwrap_err());
+            assert!(failure.contains("Error code: invalid-input"), "{failure}");
+        }
     }
 
     #[test]
