@@ -63,6 +63,7 @@ async fn serve(server: &Server, request: Request) -> Result<Reply, ApiError> {
     }
     let token = access::check(server, request.headers())?;
     access::check_namespace(request.headers())?;
+    access::check_wrapping(request.headers())?;
     let call = Call::read(target, token, request).await?;
     route(server, call).await
 }
@@ -76,7 +77,7 @@ async fn route(server: &Server, call: Call) -> Result<Reply, ApiError> {
     if path == "sys/plugins/reload/backend" {
         return reload::backend(server, &call).await;
     }
-    if let Some(rest) = beneath(&path, "sys/plugins/catalog") {
+    if let Some(rest) = after(&path, "sys/plugins/catalog") {
         return catalog::route(server, &call, rest).await;
     }
     if let Some(rest) = beneath(&path, "sys/internal/ui/mounts/") {
@@ -93,7 +94,14 @@ async fn route(server: &Server, call: Call) -> Result<Reply, ApiError> {
 
 /// What follows `area` in `path`, without slashes around it; `None` when the path lies elsewhere.
 fn beneath<'a>(path: &'a str, area: &str) -> Option<&'a str> {
+    after(path, area).map(|rest| rest.trim_matches('/'))
+}
+
+/// What follows `area` and its slash in `path`, to the last character; `None` when the path lies elsewhere.
+fn after<'a>(path: &'a str, area: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(area)?;
-    let inside = rest.is_empty() || rest.starts_with('/') || area.ends_with('/');
-    inside.then(|| rest.trim_matches('/'))
+    match rest.strip_prefix('/') {
+        Some(rest) => Some(rest),
+        None => (rest.is_empty() || area.ends_with('/')).then_some(rest),
+    }
 }

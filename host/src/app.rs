@@ -16,7 +16,7 @@ use std::time::Duration;
 use palisade_runtime::catalog::PluginDirectory;
 use palisade_runtime::services::SystemFacts;
 use palisade_runtime::store::Store;
-use palisade_runtime::{MountError, NewMount, Runtime, Workers};
+use palisade_runtime::{ErrorKind, GrammarError, MountError, NewMount, Runtime, Workers};
 use tokio::sync::watch;
 
 use crate::api::{self, Facts};
@@ -26,6 +26,12 @@ use crate::listener::Listeners;
 use crate::signals::Signals;
 use identity::Identity;
 use plan::Plan;
+
+/// The code of a start for which the system does not give what it always gives.
+const INTERNAL: &str = "internal";
+
+/// The code of a start without a socket.
+const LISTEN_FAILED: &str = "listen-failed";
 
 /// How long requests may go on after the first signal.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -42,10 +48,10 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
     let plan = Plan::of(args)?;
     start_log(&plan.log_level)?;
     let mut signals = Signals::catch()
-        .map_err(|fault| Failure::local(format!("signals cannot be caught: {fault}")))?;
+        .map_err(|fault| Failure::coded(INTERNAL, format!("signals cannot be caught: {fault}")))?;
     let listeners = Listeners::open(&plan.listeners)
         .await
-        .map_err(Failure::local)?;
+        .map_err(|fault| Failure::coded(LISTEN_FAILED, fault))?;
     let directory = plan
         .plugin_directory
         .as_deref()
@@ -80,9 +86,10 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
 
 fn start_log(level: &str) -> Result<(), Failure> {
     let level: tracing::Level = level.parse().map_err(|_| {
-        Failure::local(format!(
-            "the log level {level:?} is none of trace, debug, info, warn, error"
-        ))
+        Failure::coded(
+            ErrorKind::InvalidInput.code(),
+            format!("the log level {level:?} is none of trace, debug, info, warn, error"),
+        )
     })?;
     // Standard output is for the banner and the root token, which scripts read.
     tracing_subscriber::fmt()
@@ -90,16 +97,13 @@ fn start_log(level: &str) -> Result<(), Failure> {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .try_init()
-        .map_err(|fault| Failure::local(format!("the log cannot be started: {fault}")))
+        .map_err(|fault| Failure::coded(INTERNAL, format!("the log cannot be started: {fault}")))
 }
 
 fn open_directory(path: &Path) -> Result<PluginDirectory, Failure> {
     PluginDirectory::open(path).map_err(|error| {
-        let (text, code) = (error.to_string(), error.kind().code());
-        Failure::local(format!(
-            "plugin_directory {}: {text}\n\nError code: {code}",
-            path.display()
-        ))
+        let text = format!("plugin_directory {}: {error}", path.display());
+        Failure::coded(error.kind().code(), text)
     })
 }
 
@@ -121,7 +125,7 @@ async fn build_runtime(
 ) -> Result<Runtime, Failure> {
     let name = "kv"
         .parse()
-        .map_err(|error| Failure::local(format!("{error}")))?;
+        .map_err(|error: GrammarError| Failure::coded(ErrorKind::InvalidInput.code(), error))?;
     let mut builder = Runtime::builder()
         .workers(workers)
         .store(store)
@@ -146,7 +150,7 @@ async fn enable_kv(runtime: &Runtime) -> Result<(), Failure> {
     };
     let path = "secret/"
         .parse()
-        .map_err(|error| Failure::local(format!("{error}")))?;
+        .map_err(|error: GrammarError| Failure::coded(ErrorKind::InvalidInput.code(), error))?;
     match runtime.enable(path, mount).await {
         Ok(_) => Ok(()),
         Err(error) => Err(mount_failure("secret/ cannot be enabled", &error)),
@@ -154,10 +158,7 @@ async fn enable_kv(runtime: &Runtime) -> Result<(), Failure> {
 }
 
 fn mount_failure(what: &str, error: &MountError) -> Failure {
-    Failure::local(format!(
-        "{what}: {error}\n\nError code: {}",
-        error.kind().code()
-    ))
+    Failure::coded(error.kind().code(), format!("{what}: {error}"))
 }
 
 fn server(plan: &Plan, identity: Identity, runtime: Runtime) -> api::Server {

@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn the_version_is_asked_for_in_every_spelling() {
+        for flag in ["-v", "-version", "--version", "version"] {
+            let cli = cli(&format!("palisade {flag}")).expect("well-formed");
+            assert!(matches!(cli.command, Command::Version), "{flag}");
+        }
+    }
+
+    #[test]
     fn an_unknown_flag_and_a_missing_value_are_faults() {
         assert!(
             !cli("palisade status -nonsense")

@@ -59,6 +59,11 @@ impl Failure {
         }
     }
 
+    /// Why a server does not start, with the stable code of it: exit code 1.
+    pub(crate) fn coded(code: &str, text: impl std::fmt::Display) -> Self {
+        Self::local(format!("{text}\n\nError code: {code}"))
+    }
+
     /// The server refused, was not reached or has nothing: exit code 2.
     fn server(text: impl Into<String>) -> Self {
         Self {

@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use palisade_runtime::ErrorKind;
+use palisade_runtime::catalog::PluginDirectory;
+
 use crate::seal::StaticSeal;
 use section::{Faults, Section};
 
@@ -65,11 +68,19 @@ pub(crate) const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
 #[error("error loading configuration from {file}:{}", list(.faults))]
 pub(crate) struct ConfigError {
     file: String,
-    faults: Vec<String>,
+    faults: Faults,
 }
 
-fn list(faults: &[String]) -> String {
+impl ConfigError {
+    /// The kind of the faults.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.faults.kind()
+    }
+}
+
+fn list(faults: &Faults) -> String {
     faults
+        .texts
         .iter()
         .map(|fault| format!("\n  * {fault}"))
         .collect()
@@ -84,20 +95,21 @@ impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         read_bounded(path)
-            .map_err(|fault| vec![fault])
+            .map_err(Faults::one)
             .and_then(|text| Self::parse(&text))
             .map_err(|faults| ConfigError { file, faults })
     }
 
-    fn parse(text: &str) -> Result<Self, Vec<String>> {
-        let body = hcl::parse(text).map_err(|fault| vec![format!("not valid HCL: {fault}")])?;
+    fn parse(text: &str) -> Result<Self, Faults> {
+        let body =
+            hcl::parse(text).map_err(|fault| Faults::one(format!("not valid HCL: {fault}")))?;
         let mut faults = Faults::default();
         let mut root = Section::root(&body, &mut faults);
         let config = Self::read(&mut root);
         root.finish();
-        match (config, faults.into_list()) {
-            (Some(config), none) if none.is_empty() => Ok(config),
-            (_, faults) => Err(faults),
+        match config {
+            Some(config) if faults.texts.is_empty() => Ok(config),
+            _ => Err(faults),
         }
     }
 
@@ -106,7 +118,7 @@ impl Config {
         let listeners = root.blocks("listener", read_listener);
         let storage = root.one_block("storage", read_storage);
         let seal = root.one_block("seal", read_seal);
-        let plugin_directory = root.text("plugin_directory").map(PathBuf::from);
+        let plugin_directory = read_plugin_directory(root);
         let (api_addr, log_level) = (root.text("api_addr"), root.text("log_level"));
         let cluster_name = root.text("cluster_name");
         let default_lease_ttl = root.duration("default_lease_ttl").unwrap_or(LEASE_TTL);
@@ -165,12 +177,28 @@ fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr
     address.ok()
 }
 
+/// Opens it too, so that a directory that is none is named with the other faults.
+fn read_plugin_directory(root: &mut Section<'_, '_>) -> Option<PathBuf> {
+    let path = PathBuf::from(root.text("plugin_directory")?);
+    if let Err(error) = PluginDirectory::open(&path) {
+        root.fault_of(error.kind(), "plugin_directory", &error.to_string());
+    }
+    Some(path)
+}
+
 fn read_storage(kind: &str, section: &mut Section<'_, '_>) -> Option<Storage> {
     match kind {
         "inmem" => Some(Storage::Memory),
-        "redb" => section
-            .required_text("path")
-            .map(|path| Storage::Redb(path.into())),
+        "redb" => {
+            let path = PathBuf::from(section.required_text("path")?);
+            if path.is_relative() {
+                section.fault(
+                    "path",
+                    &format!("{path:?} is relative; it must start with /"),
+                );
+            }
+            Some(Storage::Redb(path))
+        }
         _ => {
             section.fault("", "this kind of storage is not known; redb and inmem are");
             None
@@ -186,7 +214,13 @@ fn read_seal(kind: &str, section: &mut Section<'_, '_>) -> Option<StaticSeal> {
     let id = section.required_text("current_key_id");
     let source = section.required_text("current_key")?;
     match StaticSeal::parse(id.unwrap_or_default(), &source) {
-        Ok(seal) => Some(seal),
+        Ok(seal) => {
+            // Fetched only to see whether it can be; the key is forgotten again.
+            if let Err(error) = seal.key() {
+                section.fault("current_key", &error.to_string());
+            }
+            Some(seal)
+        }
         Err(fault) => {
             section.fault("current_key", &fault);
             None
@@ -209,32 +243,47 @@ fn check_level(root: &mut Section<'_, '_>, level: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
+    /// With `HERE` in place of a folder.
     const GOOD: &str = r#"
         listener "tcp" {
           address     = "127.0.0.1:0"
           tls_disable = true
         }
-        storage "redb" { path = "/var/lib/palisade/store.redb" }
+        storage "redb" { path = "HERE/store.redb" }
         seal "static" {
           current_key_id = "2026-1"
-          current_key    = "file:///etc/palisade/key"
+          current_key    = "file://HERE/key"
         }
-        plugin_directory  = "/usr/lib/palisade/plugins"
+        plugin_directory  = "HERE/plugins"
         default_lease_ttl = "1h"
         max_lease_ttl     = "24h"
         log_level         = "debug"
     "#;
 
+    /// A folder with a key and a plugin directory, and a good file that names them.
+    fn installation() -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        std::fs::write(&key, [7; 32]).unwrap();
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        std::fs::create_dir(folder.path().join("plugins")).unwrap();
+        let text = GOOD.replace("HERE", folder.path().to_str().unwrap());
+        (folder, text)
+    }
+
     #[test]
     fn a_complete_file_is_read() {
-        let config = Config::parse(GOOD).unwrap();
+        let (folder, text) = installation();
+        let config = Config::parse(&text).unwrap();
         assert_eq!(config.listeners, ["127.0.0.1:0".parse().unwrap()]);
         assert!(matches!(config.storage, Storage::Redb(path) if path.ends_with("store.redb")));
         assert_eq!(config.default_lease_ttl, Duration::from_secs(3600));
         assert_eq!(
             config.plugin_directory.unwrap(),
-            Path::new("/usr/lib/palisade/plugins")
+            folder.path().join("plugins")
         );
     }
 
@@ -256,7 +305,7 @@ mod tests {
             .as_str(),
         )
         .unwrap_err();
-        let all = faults.join("\n");
+        let all = faults.texts.join("\n");
         for place in [
             "listener \"tcp\": address:",
             "listener \"tcp\": tls_disable:",
@@ -270,12 +319,48 @@ mod tests {
         ] {
             assert!(all.contains(place), "{place} is missing in\n{all}");
         }
-        assert_eq!(faults.len(), 9, "{all}");
+        assert_eq!(faults.texts.len(), 9, "{all}");
+    }
+
+    #[test]
+    fn what_the_file_points_at_is_checked_in_the_same_run() {
+        let (folder, good) = installation();
+        let here = folder.path().to_str().unwrap();
+        std::fs::set_permissions(folder.path().join("key"), Permissions::from_mode(0o644)).unwrap();
+        let text = good
+            .replace(&format!("{here}/plugins"), "relative")
+            .replace(&format!("{here}/store.redb"), "store.redb");
+        let faults = Config::parse(&text).unwrap_err();
+        let all = faults.texts.join("\n");
+        for part in ["path: \"store.redb\"", "0644", "plugin_directory: "] {
+            assert!(all.contains(part), "{part} is missing in\n{all}");
+        }
+        assert_eq!(
+            (faults.texts.len(), faults.kind()),
+            (3, ErrorKind::InvalidInput)
+        );
+        std::fs::remove_file(folder.path().join("key")).unwrap();
+        let missing = Config::parse(&good).unwrap_err().texts;
+        assert!(
+            missing.len() == 1 && missing[0].contains("current_key"),
+            "{missing:?}"
+        );
+    }
+
+    #[test]
+    fn a_plugin_directory_that_is_none_has_its_own_code() {
+        let (folder, good) = installation();
+        let directory = folder.path().join("plugins");
+        std::fs::remove_dir(&directory).unwrap();
+        let kind = |text: &str| Config::parse(text).unwrap_err().kind();
+        assert_eq!(kind(&good), ErrorKind::PluginDirectory);
+        std::os::unix::fs::symlink(folder.path(), &directory).unwrap();
+        assert_eq!(kind(&good), ErrorKind::PluginDirectory);
     }
 
     #[test]
     fn what_is_missing_is_named_too() {
-        let faults = Config::parse("").unwrap_err().join("\n");
+        let faults = Config::parse("").unwrap_err().texts.join("\n");
         for place in ["listener", "storage", "seal"] {
             assert!(faults.contains(place), "{faults}");
         }
@@ -283,10 +368,12 @@ mod tests {
 
     #[test]
     fn a_second_storage_is_refused() {
-        let twice = format!("{GOOD}\nstorage \"inmem\" {{}}");
+        let (_folder, good) = installation();
+        let twice = format!("{good}\nstorage \"inmem\" {{}}");
         assert!(
             Config::parse(&twice)
                 .unwrap_err()
+                .texts
                 .join("\n")
                 .contains("storage")
         );
@@ -294,10 +381,11 @@ mod tests {
 
     #[test]
     fn a_key_in_the_file_is_not_echoed() {
-        let text = GOOD.replace("file:///etc/palisade/key", "hunter2hunter2");
+        let text = GOOD.replace("file://HERE/key", "hunter2hunter2");
         assert!(
             !Config::parse(&text)
                 .unwrap_err()
+                .texts
                 .join("\n")
                 .contains("hunter2")
         );

@@ -234,7 +234,14 @@ fn a_configuration_with_several_faults_names_them_all() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr);
-    for place in ["listener \"udp\"", "log_level", "odd", "storage", "seal"] {
+    for place in [
+        "listener \"udp\"",
+        "log_level",
+        "odd",
+        "storage",
+        "seal",
+        "Error code: invalid-input",
+    ] {
         assert!(text.contains(place), "{place} is missing in {text}");
     }
 }

@@ -8,6 +8,7 @@ use super::call::{Call, Verb};
 use super::error::ApiError;
 use super::reply::Reply;
 use super::server::{Server, rfc3339};
+use crate::config::duration;
 
 /// Finds the token in the headers and compares it.
 pub(super) fn check(server: &Server, headers: &HeaderMap) -> Result<Zeroizing<String>, ApiError> {
@@ -28,7 +29,12 @@ fn token(headers: &HeaderMap) -> Option<Zeroizing<String>> {
         let (scheme, token) = text(header::AUTHORIZATION.as_str())?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     };
-    let token = text("x-vault-token").or_else(bearer)?;
+    // An empty header is a client without a token, and must not match whatever the server was started with.
+    let given = |token: &&str| !token.is_empty();
+    let token = text("x-vault-token")
+        .filter(given)
+        .or_else(bearer)
+        .filter(given)?;
     Some(Zeroizing::new(token.to_owned()))
 }
 
@@ -43,6 +49,20 @@ pub(super) fn check_namespace(headers: &HeaderMap) -> Result<(), ApiError> {
         Some(name) => Err(ApiError::invalid(format!(
             "namespace {name:?} does not exist: this server has the root namespace only"
         ))),
+    }
+}
+
+/// An answer that was to be wrapped must not go out bare.
+pub(super) fn check_wrapping(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(asked) = headers.get("x-vault-wrap-ttl") else {
+        return Ok(());
+    };
+    let text = asked.to_str().unwrap_or("?").trim();
+    match text.is_empty() || duration::parse(text).is_ok_and(|ttl| ttl.is_zero()) {
+        true => Ok(()),
+        false => Err(ApiError::invalid(
+            "response wrapping is not supported yet: leave out X-Vault-Wrap-TTL",
+        )),
     }
 }
 
@@ -96,6 +116,29 @@ mod tests {
         }
         assert!(token(&headers("authorization", "Basic s.t")).is_none());
         assert!(token(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn an_empty_token_is_none() {
+        for (name, value) in [
+            ("x-vault-token", ""),
+            ("authorization", "Bearer "),
+            ("authorization", "Bearer    "),
+        ] {
+            assert!(token(&headers(name, value)).is_none(), "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_wish_for_wrapping_is_refused_and_no_wish_is_not() {
+        let error = check_wrapping(&headers("x-vault-wrap-ttl", "5m")).unwrap_err();
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        assert!(error.text().contains("response wrapping is not supported"));
+        assert!(check_wrapping(&headers("x-vault-wrap-ttl", "soon")).is_err());
+        for none in ["", "0", "0s"] {
+            assert!(check_wrapping(&headers("x-vault-wrap-ttl", none)).is_ok());
+        }
+        assert!(check_wrapping(&HeaderMap::new()).is_ok());
     }
 
     #[test]

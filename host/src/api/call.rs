@@ -19,6 +19,9 @@ use super::shape;
 /// As much as a body may be. OpenBao's default is 32 MiB too.
 const BODY_BYTES_MAX: usize = 32 << 20;
 
+/// As deep as a body's arrays and objects may lie in each other. Plugins' parsers stop at 128, and wrap some levels around.
+const NESTING_MAX: usize = 120;
+
 /// What OpenBao asks of a PATCH.
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -90,6 +93,9 @@ fn check_path(path: &str) -> Result<(), ApiError> {
     if path.split('/').any(|segment| segment == "..") {
         return Err(ApiError::invalid("relative paths not supported"));
     }
+    if path.contains("//") {
+        return Err(ApiError::invalid("the path contains an empty segment"));
+    }
     if path.chars().any(char::is_control) {
         return Err(ApiError::invalid(
             "the path contains non-printable characters",
@@ -152,7 +158,10 @@ impl Call {
         let (parts, body) = request.into_parts();
         check_patch(target.verb, &parts.headers)?;
         let body = match target.verb {
-            Verb::Write | Verb::Patch => read_body(body).await?,
+            Verb::Write | Verb::Patch => {
+                check_length(&parts.headers)?;
+                read_body(body).await?
+            }
             _ => String::new(),
         };
         Ok(Self {
@@ -204,22 +213,42 @@ fn check_patch(verb: Verb, headers: &HeaderMap) -> Result<(), ApiError> {
         .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
+/// A client that says how much it will send need not send it to be refused.
+fn check_length(headers: &HeaderMap) -> Result<(), ApiError> {
+    let stated = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match stated {
+        Some(length) if length > BODY_BYTES_MAX as u64 => Err(too_large()),
+        _ => Ok(()),
+    }
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        ErrorKind::TooLarge,
+        format!("request body too large: {BODY_BYTES_MAX} bytes are allowed"),
+    )
+}
+
 /// Reads the whole body and checks that it is one JSON object, or nothing.
 async fn read_body(body: axum::body::Body) -> Result<String, ApiError> {
     let whole = Limited::new(body, BODY_BYTES_MAX)
         .collect()
         .await
         .map_err(|fault| match fault.downcast_ref::<LengthLimitError>() {
-            Some(_) => ApiError::new(
-                ErrorKind::TooLarge,
-                format!("request body too large: {BODY_BYTES_MAX} bytes are allowed"),
-            ),
+            Some(_) => too_large(),
             None => ApiError::invalid("the request body ended early"),
         })?;
     let text = String::from_utf8(Vec::from(whole.to_bytes()))
         .map_err(|_| ApiError::invalid("error parsing JSON: the body is not UTF-8 text"))?;
     if text.trim_ascii().is_empty() || text.trim_ascii() == "null" {
         return Ok(String::new());
+    }
+    if shape::is_deeper_than(&text, NESTING_MAX) {
+        return Err(ApiError::invalid(format!(
+            "the request body is nested too deeply: {NESTING_MAX} levels are allowed"
+        )));
     }
     shape::check_object(&text).map_err(|fault| malformed(&fault))?;
     Ok(text)
@@ -320,6 +349,9 @@ mod tests {
             "/v1/kv/../sys",
             "/v1/kv/%2e%2e/sys",
             "/v1/kv/%00",
+            "/v1/kv//a",
+            "/v1/kv/a//",
+            "/v1/kv/%2Fa",
             "/v1/kv/%ff",
         ] {
             assert_eq!(
@@ -384,6 +416,28 @@ mod tests {
         let error = call("PUT", "/v1/kv/a", body).err().unwrap();
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert!(error.text().contains("request body too large"));
+    }
+
+    #[test]
+    fn a_body_nested_over_the_limit_is_refused_by_name() {
+        let nested = |arrays| format!("{{\"a\":{}{}}}", "[".repeat(arrays), "]".repeat(arrays));
+        assert!(call("PUT", "/v1/kv/a", nested(NESTING_MAX - 1)).is_ok());
+        let error = call("PUT", "/v1/kv/a", nested(NESTING_MAX)).err().unwrap();
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        assert!(error.text().contains("120 levels"), "{}", error.text());
+    }
+
+    #[test]
+    fn a_stated_length_over_the_limit_is_refused_before_the_body_is_read() {
+        let request = Request::builder()
+            .method("PUT")
+            .uri("/v1/kv/a")
+            .header("content-length", BODY_BYTES_MAX + 1)
+            .body(Body::empty())
+            .unwrap();
+        let error = check_length(request.headers()).unwrap_err();
+        assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(check_length(&HeaderMap::new()).is_ok());
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(super) async fn route(server: &Server, call: &Call, rest: &str) -> Result<Re
     let (word, name) = rest.split_once('/').unwrap_or((rest, ""));
     match (word, name) {
         ("", _) => all(server, call).await,
+        (word, "") if TYPES.contains(&word) && matches!(call.verb, Verb::Write | Verb::Delete) => {
+            Err(ApiError::invalid("missing plugin name"))
+        }
         (word, "") if TYPES.contains(&word) => names(server, call, word).await,
         (word, name) if TYPES.contains(&word) => one(server, call, word, name).await,
         (name, "") => untyped(call, name),
@@ -130,11 +133,15 @@ async fn register(
         Some(sha256) => sha256,
         None => fields.text("sha_256")?.unwrap_or_default(),
     };
+    let command = fields
+        .text("command")?
+        .filter(|command| !command.trim().is_empty())
+        .ok_or_else(|| ApiError::invalid("missing command value"))?;
     let manifest = Manifest {
         plugin_type,
         name: name.to_owned(),
         version: fields.text("version")?.unwrap_or_default(),
-        command: fields.text("command")?.unwrap_or_default(),
+        command,
         args: fields.list("args")?,
         env: fields.list("env")?,
         sha256,

@@ -11,7 +11,7 @@ use super::{ERROR_CODE_HEADER, reply, status};
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
-    kind: Option<ErrorKind>,
+    code: Option<&'static str>,
     /// `None` for the 404 that says nothing.
     text: Option<String>,
 }
@@ -20,7 +20,7 @@ impl ApiError {
     pub(super) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self {
             status: status::of(kind),
-            kind: Some(kind),
+            code: Some(kind.code()),
             text: Some(text.into()),
         }
     }
@@ -34,7 +34,7 @@ impl ApiError {
     pub(super) fn not_found() -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
-            kind: None,
+            code: None,
             text: None,
         }
     }
@@ -48,7 +48,7 @@ impl ApiError {
     pub(super) fn permission_denied() -> Self {
         Self {
             status: StatusCode::FORBIDDEN,
-            kind: None,
+            code: Some("permission-denied"),
             text: Some("permission denied".to_owned()),
         }
     }
@@ -56,7 +56,7 @@ impl ApiError {
     pub(super) fn unsupported_operation() -> Self {
         Self {
             status: StatusCode::METHOD_NOT_ALLOWED,
-            kind: None,
+            code: Some("unsupported-operation"),
             text: Some("unsupported operation".to_owned()),
         }
     }
@@ -65,7 +65,7 @@ impl ApiError {
     pub(super) fn of_plugin(text: String) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
-            kind: Some(ErrorKind::Plugin),
+            code: Some(ErrorKind::Plugin.code()),
             text: Some(text),
         }
     }
@@ -121,8 +121,8 @@ impl IntoResponse for ApiError {
         let errors: Vec<&String> = self.text.iter().collect();
         let mut response = reply::json(self.status, json!({ "errors": errors }).to_string());
         let headers = response.headers_mut();
-        if let Some(kind) = self.kind {
-            headers.insert(ERROR_CODE_HEADER, HeaderValue::from_static(kind.code()));
+        if let Some(code) = self.code {
+            headers.insert(ERROR_CODE_HEADER, HeaderValue::from_static(code));
         }
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -22,6 +22,7 @@ const NEVER_PASSED: [&str; 2] = ["x-vault-token", "authorization"];
 
 /// Answers a request to a mount.
 pub(super) async fn handle(server: &Server, mut call: Call) -> Result<Reply, ApiError> {
+    refuse_folder_write(&call)?;
     let Some((mount, _)) = server.runtime.route(&call.path) else {
         return Err(ApiError::no_handler(&call.path));
     };
@@ -41,6 +42,14 @@ pub(super) async fn handle(server: &Server, mut call: Call) -> Result<Reply, Api
     match server.runtime.handle(request, Some(timeout)).await? {
         Some(response) => shape_answer(&call, &mount, operation, &response),
         None => nothing(operation),
+    }
+}
+
+/// Nobody could tell whether a name that ends in a slash or a name in that folder was meant. OpenBao refuses it alike.
+fn refuse_folder_write(call: &Call) -> Result<(), ApiError> {
+    match matches!(call.verb, Verb::Write | Verb::Patch) && call.path.ends_with('/') {
+        true => Err(ApiError::invalid("cannot write to a path ending in '/'")),
+        false => Ok(()),
     }
 }
 

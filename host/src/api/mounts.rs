@@ -14,8 +14,12 @@ use super::server::Server;
 /// Paths that are the server's own, as in OpenBao.
 const PROTECTED: [&str; 5] = ["audit", "auth", "cubbyhole", "identity", "sys"];
 
-/// `rest` is what follows `sys/mounts`.
+/// `rest` is what follows `sys/mounts`. Settings are fixed when a mount is enabled, so nothing is behind `:path/tune`, which
+/// must not be taken for a mount's path.
 pub(super) async fn route(server: &Server, call: &Call, rest: &str) -> Result<Reply, ApiError> {
+    if rest.ends_with("/tune") {
+        return Err(ApiError::no_handler(call.path.trim_end_matches('/')));
+    }
     match (call.verb, rest) {
         (Verb::Read, "") => Ok(list(server, call)),
         (Verb::Read, path) => one(server, call, path),

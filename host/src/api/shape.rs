@@ -48,6 +48,26 @@ pub(super) fn check_object(text: &str) -> Result<(), serde_json::Error> {
     Shape::of(text).map(drop)
 }
 
+/// Whether arrays and objects lie in each other in more than `levels` levels. Costs no stack; `text` may be no JSON at all.
+pub(super) fn is_deeper_than(text: &str, levels: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > levels {
+            return true;
+        }
+    }
+    false
+}
+
 struct ShapeVisitor;
 
 impl<'de> Visitor<'de> for ShapeVisitor {
@@ -180,6 +200,14 @@ mod tests {
         for text in ["", "[]", "null", "{", "{}x", r#"{"a":}"#, r#"{1:2}"#] {
             assert!(Shape::of(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_text_only() {
+        assert!(!is_deeper_than(r#"{"a":[[]],"b":[]}"#, 3));
+        assert!(is_deeper_than(r#"{"a":[[]],"b":[]}"#, 2));
+        assert!(!is_deeper_than(r#"{"a":"[[\"[[\\","b":1}"#, 1));
+        assert!(is_deeper_than(r#"{"a":"\\","b":[]}"#, 1));
     }
 
     #[test]

@@ -30,6 +30,20 @@ async fn a_missing_and_a_wrong_token_are_denied_alike() {
         let answer = api.send("GET", "/v1/shapes/nil", token, "").await;
         assert_eq!(answer.status, 403);
         assert_eq!(answer.body, json!({"errors": ["permission denied"]}));
+        assert_eq!(answer.headers["x-palisade-error-code"], "permission-denied");
+    }
+}
+
+#[tokio::test]
+async fn an_unsupported_operation_has_its_code() {
+    let api = Api::start().await;
+    for path in ["sys/health", "sys/mounts", "auth/token/lookup-self"] {
+        let answer = api.put(path, &json!({})).await;
+        assert_eq!(answer.status, 405, "{path}");
+        assert_eq!(
+            answer.headers["x-palisade-error-code"],
+            "unsupported-operation"
+        );
     }
 }
 
@@ -320,6 +334,62 @@ async fn a_registration_that_cannot_be_is_refused_with_its_code() {
         .status,
         204
     );
+}
+
+#[tokio::test]
+async fn a_registration_without_a_name_or_a_command_and_one_with_a_slash_at_the_end_are_refused() {
+    let api = Api::start().await;
+    let whole = json!({"sha256": "ab".repeat(32), "command": "p"});
+    let bare = json!({"sha256": "ab".repeat(32)});
+    for (name, body, text) in [
+        ("", &whole, "missing plugin name"),
+        ("a/", &whole, "empty segment"),
+        ("p", &bare, "missing command value"),
+    ] {
+        let answer = api
+            .put(&format!("sys/plugins/catalog/secret/{name}"), body)
+            .await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+        assert!(answer.text.contains(text), "{}", answer.text);
+        assert_eq!(answer.headers["x-palisade-error-code"], "invalid-input");
+    }
+}
+
+#[tokio::test]
+async fn a_write_to_a_folder_is_refused_before_the_plugin_is_asked() {
+    let api = Api::start().await;
+    for method in ["PUT", "POST", "PATCH"] {
+        let answer = api
+            .send(method, "/v1/shapes/echo/", Some(TOKEN), "{}")
+            .await;
+        assert_eq!(answer.status, 400, "{method}");
+        assert_eq!(
+            answer.body,
+            json!({"errors": ["cannot write to a path ending in '/'"]})
+        );
+    }
+    assert_eq!(api.get("shapes/echo/").await.status, 200);
+}
+
+#[tokio::test]
+async fn nothing_is_behind_a_mounts_tune_path() {
+    let api = Api::start().await;
+    for method in ["GET", "PUT", "POST", "DELETE", "LIST"] {
+        let answer = api
+            .send(method, "/v1/sys/mounts/shapes/tune", Some(TOKEN), "")
+            .await;
+        assert_eq!(answer.status, 404, "{method}: {}", answer.text);
+        let text = "no handler for route \"sys/mounts/shapes/tune\". route entry not found.";
+        assert_eq!(answer.body, json!({ "errors": [text] }));
+    }
+}
+
+#[tokio::test]
+async fn a_wish_for_a_wrapped_answer_is_refused() {
+    let api = Api::start().await;
+    let answer = api.get_with("shapes/echo", "X-Vault-Wrap-TTL", "60").await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text.contains("response wrapping"), "{}", answer.text);
 }
 
 #[tokio::test]

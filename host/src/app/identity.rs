@@ -5,13 +5,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use palisade_runtime::ErrorKind;
 use palisade_runtime::store::{Check, Commit, Store, StoreError, Write as Change};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::TokenSink;
 use super::plan::Plan;
+use super::{INTERNAL, TokenSink};
 use crate::cli::Failure;
 use crate::token::{self, RootToken};
 
@@ -41,13 +42,16 @@ impl Identity {
         }
         let token = match &plan.root_token {
             Some(chosen) => chosen.0.clone(),
-            None => token::generate().map_err(|error| Failure::local(error.to_string()))?,
+            None => token::generate().map_err(|error| Failure::coded(INTERNAL, error))?,
         };
         let identity = Self::new(&token, plan)?;
         // The token reaches its reader before it counts: a crash in between makes another at the next start.
         if let TokenSink::File(path) = &plan.token_sink {
             write_private(path, &token).map_err(|fault| {
-                Failure::local(format!("-root-token-file {}: {fault}", path.display()))
+                Failure::coded(
+                    ErrorKind::InvalidInput.code(),
+                    format!("-root-token-file {}: {fault}", path.display()),
+                )
             })?;
         }
         identity.save(store).await?;
@@ -65,13 +69,13 @@ impl Identity {
             cluster_name: plan.cluster_name.clone().unwrap_or(made_up),
             cluster_id: id.to_string(),
             root: RootToken::of(token, now.as_secs())
-                .map_err(|error| Failure::local(error.to_string()))?,
+                .map_err(|error| Failure::coded(INTERNAL, error))?,
         })
     }
 
     /// Of two first starts over one storage, one wins.
     async fn save(&self, store: &dyn Store) -> Result<(), Failure> {
-        let value = serde_json::to_vec(self).map_err(|error| Failure::local(error.to_string()))?;
+        let value = serde_json::to_vec(self).map_err(|error| Failure::coded(INTERNAL, error))?;
         let commit = Commit {
             checks: vec![Check::Key {
                 key: KEY.to_owned(),
@@ -92,16 +96,18 @@ async fn load(store: &dyn Store) -> Result<Option<Identity>, Failure> {
         return Ok(None);
     };
     serde_json::from_slice(&found.value).map(Some).map_err(|_| {
-        Failure::local(format!(
-            "the record at {KEY} is not what this version writes"
-        ))
+        Failure::coded(
+            ErrorKind::Storage.code(),
+            format!("the record at {KEY} is not what this version writes"),
+        )
     })
 }
 
 fn failed(error: &StoreError) -> Failure {
-    Failure::local(format!(
-        "the server's own record cannot be read or written: {error}"
-    ))
+    Failure::coded(
+        ErrorKind::Storage.code(),
+        format!("the server's own record cannot be read or written: {error}"),
+    )
 }
 
 /// Writes a file that only its owner reads, and waits until it is on the medium.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use palisade_runtime::ErrorKind;
 use palisade_runtime::store::{MemoryStore, RedbStore, Store};
 use zeroize::Zeroizing;
 
-use super::TokenSink;
+use super::{INTERNAL, TokenSink};
 use crate::args;
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, BarrierError};
 use crate::cli::Failure;
 use crate::config::{Config, LEASE_TTL, Seal, Storage};
 use crate::env;
@@ -57,10 +58,14 @@ impl Plan {
         match (&args.config, args.dev) {
             (None, true) => Self::development(args),
             (Some(_), false) => Self::configured(args),
-            (None, false) => Err(Failure::local(
+            (None, false) => Err(Failure::coded(
+                ErrorKind::InvalidInput.code(),
                 "Must specify a configuration with -config=FILE, or -dev for a development server",
             )),
-            (Some(_), true) => Err(Failure::local("-config and -dev exclude each other")),
+            (Some(_), true) => Err(Failure::coded(
+                ErrorKind::InvalidInput.code(),
+                "-config and -dev exclude each other",
+            )),
         }
     }
 
@@ -70,11 +75,9 @@ impl Plan {
             .or_else(|| env::either("DEV_LISTEN_ADDRESS"))
             .unwrap_or_else(|| DEV_ADDRESS.to_owned());
         let listener = address.parse().map_err(|_| {
-            Failure::local(format!("-dev-listen-address: {address:?} is not an address with a port, such as {DEV_ADDRESS}"))
+            Failure::coded(ErrorKind::InvalidInput.code(), format!("-dev-listen-address: {address:?} is not an address with a port, such as {DEV_ADDRESS}"))
         })?;
-        let token = args
-            .dev_root_token_id
-            .or_else(|| env::either("DEV_ROOT_TOKEN_ID"));
+        let token = chosen_token(args.dev_root_token_id);
         Ok(Self {
             dev: true,
             listeners: vec![listener],
@@ -94,7 +97,8 @@ impl Plan {
 
     fn configured(args: args::Server) -> Result<Self, Failure> {
         let file = args.config.unwrap_or_default();
-        let config = Config::load(&file).map_err(|error| Failure::local(error.to_string()))?;
+        let config =
+            Config::load(&file).map_err(|error| Failure::coded(error.kind().code(), error))?;
         Ok(Self {
             dev: false,
             listeners: config.listeners,
@@ -136,12 +140,15 @@ impl Plan {
         let medium: Arc<dyn Store> = match &self.storage {
             Storage::Memory => Arc::new(MemoryStore::new()),
             Storage::Redb(path) => Arc::new(RedbStore::open(path).map_err(|error| {
-                Failure::local(format!("storage at {}: {error}", path.display()))
+                Failure::coded(
+                    ErrorKind::Storage.code(),
+                    format!("storage at {}: {error}", path.display()),
+                )
             })?),
         };
         let barrier = Barrier::open(medium, &key)
             .await
-            .map_err(|error| Failure::local(format!("the barrier cannot be unsealed: {error}")))?;
+            .map_err(|error| still_sealed(&error))?;
         Ok(Arc::new(barrier))
     }
 
@@ -149,19 +156,69 @@ impl Plan {
         match &self.seal {
             Seal::Static(seal) => seal
                 .key()
-                .map_err(|error| Failure::local(error.to_string())),
+                .map_err(|error| Failure::coded(ErrorKind::InvalidInput.code(), error)),
             Seal::Fresh => {
                 let mut key = SealKey::default();
                 rand::fill(key.as_mut_slice())
-                    .map_err(|_| Failure::local("the system gives no randomness"))?;
+                    .map_err(|_| Failure::coded(INTERNAL, "the system gives no randomness"))?;
                 Ok(key)
             }
         }
     }
 }
 
+fn still_sealed(error: &BarrierError) -> Failure {
+    let code = match error {
+        BarrierError::WrongSealKey => ErrorKind::Sealed.code(),
+        BarrierError::Cipher(_) => INTERNAL,
+        _ => ErrorKind::Storage.code(),
+    };
+    Failure::coded(code, format!("the barrier cannot be unsealed: {error}"))
+}
+
+/// The flag, else the environment. An empty one is no choice: a token is made then, as in OpenBao.
+fn chosen_token(flag: Option<String>) -> Option<String> {
+    flag.filter(|token| !token.is_empty())
+        .or_else(|| env::either("DEV_ROOT_TOKEN_ID"))
+}
+
 /// The flag, else the environment, else the file.
 fn level(flag: Option<String>, file: Option<String>) -> String {
     let chosen = flag.or_else(|| env::either("LOG_LEVEL")).or(file);
     chosen.unwrap_or_else(|| "info".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Command, parse};
+
+    fn plan(line: &str) -> Result<Plan, Failure> {
+        let cli = parse(line.split(' ').map(Into::into)).unwrap();
+        let Command::Server(args) = cli.command else {
+            panic!("another command")
+        };
+        Plan::of(args)
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_has_a_code() {
+        for line in [
+            "palisade server",
+            "palisade server -dev -config=/nowhere",
+            "palisade server -config=/nowhere",
+            "palisade server -dev -dev-listen-address=nowhere",
+        ] {
+            let failure = format!("{:?}", plan(line).unwrap_err());
+            assert!(failure.contains("Error code: invalid-input"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn an_empty_root_token_is_no_choice() {
+        let token = |line| plan(line).unwrap().root_token.map(|chosen| chosen.0);
+        assert!(token("palisade server -dev -dev-root-token-id=").is_none());
+        let chosen = token("palisade server -dev -dev-root-token-id=s.mine").unwrap();
+        assert_eq!(chosen.as_str(), "s.mine");
+    }
 }

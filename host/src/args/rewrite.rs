@@ -13,6 +13,10 @@ use clap::{ArgAction, Command};
 pub(super) fn rewrite(words: Vec<String>, grammar: &Command) -> Result<Vec<String>, String> {
     let mut words = words.into_iter().peekable();
     let mut line: Vec<String> = words.next().into_iter().collect();
+    if words.peek().is_some_and(|word| asks_for_version(word)) {
+        line.push("version".to_owned());
+        return Ok(line);
+    }
     let mut command = grammar;
     while let Some(deeper) = words.peek().and_then(|word| command.find_subcommand(word)) {
         line.extend(words.next());
@@ -37,6 +41,11 @@ fn close(mut line: Vec<String>, rest: impl Iterator<Item = String>) -> Vec<Strin
         line.extend(rest);
     }
     line
+}
+
+/// As the first word; beneath a command these are flags like others.
+fn asks_for_version(word: &str) -> bool {
+    matches!(word, "-v" | "--v" | "-version" | "--version")
 }
 
 /// A single dash stands for standard input.

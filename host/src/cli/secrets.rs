@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Failure, exactly, say, with_slash, wrong_count};
+use super::{Failure, clean, exactly, say, with_slash, wrong_count};
 use crate::args::{Secrets, SecretsDisable, SecretsEnable, SecretsList, pairs};
 use crate::client::Client;
 use crate::config::duration;
@@ -23,7 +23,7 @@ async fn enable(args: &SecretsEnable) -> Result<(), Failure> {
         ("plugin", None) => return Err(Failure::local("The word plugin needs -plugin-name=NAME")),
         (name, _) => name,
     };
-    let path = with_slash(args.path.as_deref().unwrap_or(plugin));
+    let path = with_slash(mount_path(args.path.as_deref(), plugin));
     Client::new(&args.connection)?
         .post(&format!("sys/mounts/{path}"), &mount(args, plugin)?)
         .await
@@ -31,6 +31,12 @@ async fn enable(args: &SecretsEnable) -> Result<(), Failure> {
     say(&format!(
         "Success! Enabled the {plugin} secrets engine at: {path}"
     ))
+}
+
+/// The flag, else the type. An empty flag counts as none.
+fn mount_path<'a>(flag: Option<&'a str>, plugin: &'a str) -> &'a str {
+    flag.filter(|path| !clean(path).is_empty())
+        .unwrap_or(plugin)
 }
 
 fn mount(args: &SecretsEnable, plugin: &str) -> Result<Value, Failure> {
@@ -165,4 +171,17 @@ async fn disable(args: &SecretsDisable) -> Result<(), Failure> {
     say(&format!(
         "Success! Disabled the secrets engine (if it existed) at: {path}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_path_falls_back_to_the_type() {
+        for flag in [None, Some(""), Some("/")] {
+            assert_eq!(mount_path(flag, "kv"), "kv", "{flag:?}");
+        }
+        assert_eq!(mount_path(Some("team/kv"), "kv"), "team/kv");
+    }
 }

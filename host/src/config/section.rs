@@ -5,16 +5,32 @@ use std::time::Duration;
 
 use hcl::expr::Expression;
 use hcl::structure::{Block, Body};
+use palisade_runtime::ErrorKind;
 
 use super::duration;
 
 /// Everything that is wrong with a file so far.
-#[derive(Default)]
-pub(super) struct Faults(Vec<String>);
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    pub(super) texts: Vec<String>,
+    kinds: BTreeSet<ErrorKind>,
+}
 
 impl Faults {
-    pub(super) fn into_list(self) -> Vec<String> {
-        self.0
+    /// A file with this one fault.
+    pub(super) fn one(text: String) -> Self {
+        Self {
+            texts: vec![text],
+            kinds: BTreeSet::from([ErrorKind::InvalidInput]),
+        }
+    }
+
+    /// The kind of them all; an input that is invalid when they are of several.
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self.kinds.first() {
+            Some(kind) if self.kinds.len() == 1 => *kind,
+            _ => ErrorKind::InvalidInput,
+        }
     }
 }
 
@@ -38,12 +54,18 @@ impl<'file, 'faults> Section<'file, 'faults> {
 
     /// Notes a fault of the setting `name`; of the section itself when it is empty.
     pub(super) fn fault(&mut self, name: &str, fault: &str) {
+        self.fault_of(ErrorKind::InvalidInput, name, fault);
+    }
+
+    /// The same for a fault with a code of its own.
+    pub(super) fn fault_of(&mut self, kind: ErrorKind, name: &str, fault: &str) {
         let place = match (self.place.as_str(), name) {
             (place, "") => format!("{place}: "),
             ("", name) => format!("{name}: "),
             (place, name) => format!("{place}: {name}: "),
         };
-        self.faults.0.push(format!("{place}{fault}"));
+        self.faults.texts.push(format!("{place}{fault}"));
+        self.faults.kinds.insert(kind);
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {

@@ -183,6 +183,10 @@ fn split_command(
 }
 
 fn check_command(command: &str) -> Result<(), GrammarError> {
+    if command.starts_with('/') {
+        let fault = "it is absolute; give it relative to the plugin directory";
+        return Err(GrammarError::new("command", command, fault));
+    }
     check_segments("command", command)
 }
 
@@ -278,7 +282,10 @@ mod tests {
         assert!(refusal(|m| m.sha256.truncate(62)).contains("64 are needed"));
         assert!(refusal(|m| m.name = "a/../b".to_owned()).contains("parent references"));
         assert!(refusal(|m| m.command = "../kv".to_owned()).contains("parent references"));
-        assert!(refusal(|m| m.command = "/bin/sh".to_owned()).contains("empty segment"));
+        assert!(
+            refusal(|m| m.command = "/bin/sh".to_owned())
+                .contains("relative to the plugin directory")
+        );
         assert!(refusal(|m| m.version = "1.0".to_owned()).contains("invalid version"));
         assert!(refusal(|m| m.runtime = Some(RuntimeKind::Builtin)).contains("builtin"));
     }
