@@ -84,7 +84,6 @@ pub struct MountServices {
     accessor: String,
     system: MountSystem,
     changes: Arc<ChangeFeed>,
-    log_bytes_max: u64,
     output: RateBudget,
     /// Carries commits through whose callers go away; callers may poll from threads without a runtime.
     runtime: Option<Handle>,
@@ -100,10 +99,15 @@ impl MountServices {
             accessor: config.accessor,
             system: MountSystem::new(config.facts),
             changes: Arc::new(ChangeFeed::new()),
-            log_bytes_max: config.log_bytes,
             output: RateBudget::new(config.log_bytes),
             runtime: Handle::try_current().ok(),
         })
+    }
+
+    /// Takes over what the limits of the mount's entry say of the log. Another registration, or a reload into another
+    /// version, may have other ones; requests that have begun keep what they began with.
+    pub fn apply(&self, limits: &Limits) {
+        self.output.set(limits.log_bytes);
     }
 
     /// For `setup` and `describe`: storage can be read, writes fail with `cannot write to storage during setup`.
@@ -166,7 +170,7 @@ impl MountServices {
     }
 
     pub(super) fn log_bytes_max(&self) -> u64 {
-        self.log_bytes_max
+        self.output.bytes_per_second()
     }
 
     pub(super) fn log_within(&self, budget: &RequestBudget, record: LogRecord<'_>) {
