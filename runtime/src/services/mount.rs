@@ -137,19 +137,31 @@ impl MountServices {
 
     /// Takes a line of the plugin's own output (stdout or stderr), whatever bytes it has, into the bounded log.
     pub fn output(&self, stream: &'static str, line: &[u8]) {
-        self.log(LogRecord {
+        self.try_output(stream, line);
+    }
+
+    /// The same, which says whether there was room for the line.
+    pub(crate) fn try_output(&self, stream: &'static str, line: &[u8]) -> bool {
+        self.try_log(LogRecord {
             level: LogLevel::Info,
             message: &String::from_utf8_lossy(line),
             fields: &[("stream", stream)],
-        });
+        })
     }
 
     /// Takes a line that a process logs, outside of any request, into the bounded log.
     pub fn log(&self, record: LogRecord<'_>) {
-        if let Taken::Yes { dropped } = self.output.take(log::size(record), Instant::now()) {
-            self.note_dropped(dropped);
-            log::emit(&self.label, &self.accessor, record);
-        }
+        self.try_log(record);
+    }
+
+    fn try_log(&self, record: LogRecord<'_>) -> bool {
+        let taken = self.output.take(log::size(record), Instant::now());
+        let Taken::Yes { dropped } = taken else {
+            return false;
+        };
+        self.note_dropped(dropped);
+        log::emit(&self.label, &self.accessor, record);
+        true
     }
 
     /// The entry's name and version, for logs and errors.
@@ -169,7 +181,7 @@ impl MountServices {
         &self.system
     }
 
-    pub(super) fn log_bytes_max(&self) -> u64 {
+    pub(crate) fn log_bytes_max(&self) -> u64 {
         self.output.bytes_per_second()
     }
 
@@ -177,6 +189,12 @@ impl MountServices {
         if budget.take(log::size(record)) {
             log::emit(&self.label, &self.accessor, record);
         }
+    }
+
+    /// How many lines of its output found no room since this was last asked.
+    #[cfg(test)]
+    pub(crate) fn take_dropped(&self) -> u64 {
+        self.output.take_dropped()
     }
 
     pub(super) fn note_dropped(&self, lines: u64) {
