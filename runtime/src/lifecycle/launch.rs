@@ -47,6 +47,8 @@ pub(crate) async fn launch(
     // Drivers keep these times themselves, step by step. This is the sum, for a driver that does not.
     let limit = timeouts.handshake + timeouts.compile + 4 * timeouts.startup_call;
     let plan = prepared.plan.clone();
+    // The mount's services outlive its starts; each start may be of an entry with other limits.
+    plan.services.apply(&plan.limits);
     let instance = within(limit, "start", &prepared.plan.label, async {
         prepared.driver.launch(plan).await
     })

@@ -10,6 +10,9 @@ use palisade_contract::{LogLevel, LogRecord};
 /// A line's longest form in the log, in bytes before escaping.
 const LINE_BYTES_MAX: usize = 8 << 10;
 
+/// What a line counts for besides its bytes: about what the server's log adds to it. Without it, empty lines were free.
+pub(super) const LINE_COST: u64 = 128;
+
 /// Writes one line. Every part of it that the plugin said is escaped; the label and accessor are the host's.
 pub(super) fn emit(label: &str, accessor: &str, record: LogRecord<'_>) {
     // The level of an event is part of its place in the code, so each has its own.
@@ -39,13 +42,14 @@ pub(super) fn emit_dropped(label: &str, accessor: &str, lines: u64) {
     }
 }
 
-/// How many bytes a record counts for.
+/// How many bytes a record counts for: its own, as far as they are written, and a fixed cost.
 pub(super) fn size(record: LogRecord<'_>) -> u64 {
     let fields = record
         .fields
         .iter()
         .map(|(name, value)| name.len() + value.len() + 2);
-    (record.message.len() + fields.sum::<usize>()).min(LINE_BYTES_MAX) as u64
+    let bytes = record.message.len() + fields.sum::<usize>();
+    bytes.min(LINE_BYTES_MAX) as u64 + LINE_COST
 }
 
 fn line(record: LogRecord<'_>) -> String {
@@ -134,7 +138,7 @@ impl RequestBudget {
 
 /// What a process may log per second.
 pub(super) struct RateBudget {
-    bytes_per_second: u64,
+    bytes_per_second: AtomicU64,
     window: Mutex<Window>,
 }
 
@@ -159,7 +163,7 @@ pub(super) enum Taken {
 impl RateBudget {
     pub(super) fn new(bytes_per_second: u64) -> Self {
         Self {
-            bytes_per_second,
+            bytes_per_second: AtomicU64::new(bytes_per_second),
             window: Mutex::new(Window {
                 since: Instant::now(),
                 left: bytes_per_second,
@@ -168,11 +172,24 @@ impl RateBudget {
         }
     }
 
+    /// How many bytes a second has.
+    pub(super) fn bytes_per_second(&self) -> u64 {
+        self.bytes_per_second.load(Ordering::Relaxed)
+    }
+
+    /// Changes what a second has. The one that has begun ends no richer than the new limit.
+    pub(super) fn set(&self, bytes_per_second: u64) {
+        self.bytes_per_second
+            .store(bytes_per_second, Ordering::Relaxed);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.left = window.left.min(bytes_per_second);
+    }
+
     pub(super) fn take(&self, bytes: u64, now: Instant) -> Taken {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(window.since) >= Duration::from_secs(1) {
             window.since = now;
-            window.left = self.bytes_per_second;
+            window.left = self.bytes_per_second();
         }
         match window.left.checked_sub(bytes) {
             Some(left) => {
@@ -216,6 +233,28 @@ mod tests {
         let text = line(record(&"é".repeat(LINE_BYTES_MAX), &[("k", "v")]));
         assert_eq!(text.len(), LINE_BYTES_MAX + '…'.len_utf8());
         assert!(text.ends_with('…'));
+    }
+
+    #[test]
+    fn empty_lines_use_up_the_budget_too() {
+        const LINES: u64 = 10;
+        let cost = size(record("", &[]));
+        let request = RequestBudget::new(LINES * LINE_COST);
+        let written = (0..1000).filter(|_| request.take(cost)).count();
+        assert_eq!(written as u64, LINES);
+        let (rate, now) = (RateBudget::new(LINES * LINE_COST), Instant::now());
+        let written = (0..1000).filter(|_| rate.take(cost, now) != Taken::No);
+        assert_eq!(written.count() as u64, LINES);
+    }
+
+    #[test]
+    fn a_smaller_limit_holds_at_once() {
+        let (budget, now) = (RateBudget::new(1000), Instant::now());
+        budget.set(0);
+        assert_eq!(budget.take(LINE_COST, now), Taken::No);
+        budget.set(1000);
+        let later = now + Duration::from_secs(2);
+        assert_eq!(budget.take(LINE_COST, later), Taken::Yes { dropped: 1 });
     }
 
     #[test]

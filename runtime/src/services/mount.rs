@@ -92,7 +92,6 @@ pub struct MountServices {
     accessor: String,
     system: MountSystem,
     changes: Arc<ChangeFeed>,
-    log_bytes_max: u64,
     output: RateBudget,
     /// A permit for each commit under way; closed with the mount.
     commits: Arc<Semaphore>,
@@ -110,11 +109,16 @@ impl MountServices {
             accessor: config.accessor,
             system: MountSystem::new(config.facts),
             changes: Arc::new(ChangeFeed::new()),
-            log_bytes_max: config.log_bytes,
             output: RateBudget::new(config.log_bytes),
             commits: Arc::new(Semaphore::new(COMMITS_MAX as usize)),
             runtime: Handle::try_current().ok(),
         })
+    }
+
+    /// Takes over what the limits of the mount's entry say of the log. Another registration, or a reload into another
+    /// version, may have other ones; requests that have begun keep what they began with.
+    pub fn apply(&self, limits: &Limits) {
+        self.output.set(limits.log_bytes);
     }
 
     /// For `setup` and `describe`: storage can be read, writes fail with `cannot write to storage during setup`.
@@ -154,19 +158,31 @@ impl MountServices {
 
     /// Takes a line of the plugin's own output (stdout or stderr), whatever bytes it has, into the bounded log.
     pub fn output(&self, stream: &'static str, line: &[u8]) {
-        self.log(LogRecord {
+        self.try_output(stream, line);
+    }
+
+    /// The same, which says whether there was room for the line.
+    pub(crate) fn try_output(&self, stream: &'static str, line: &[u8]) -> bool {
+        self.try_log(LogRecord {
             level: LogLevel::Info,
             message: &String::from_utf8_lossy(line),
             fields: &[("stream", stream)],
-        });
+        })
     }
 
     /// Takes a line that a process logs, outside of any request, into the bounded log.
     pub fn log(&self, record: LogRecord<'_>) {
-        if let Taken::Yes { dropped } = self.output.take(log::size(record), Instant::now()) {
-            self.note_dropped(dropped);
-            log::emit(&self.label, &self.accessor, record);
-        }
+        self.try_log(record);
+    }
+
+    fn try_log(&self, record: LogRecord<'_>) -> bool {
+        let taken = self.output.take(log::size(record), Instant::now());
+        let Taken::Yes { dropped } = taken else {
+            return false;
+        };
+        self.note_dropped(dropped);
+        log::emit(&self.label, &self.accessor, record);
+        true
     }
 
     /// The entry's name and version, for logs and errors.
@@ -186,14 +202,20 @@ impl MountServices {
         &self.system
     }
 
-    pub(super) fn log_bytes_max(&self) -> u64 {
-        self.log_bytes_max
+    pub(crate) fn log_bytes_max(&self) -> u64 {
+        self.output.bytes_per_second()
     }
 
     pub(super) fn log_within(&self, budget: &RequestBudget, record: LogRecord<'_>) {
         if budget.take(log::size(record)) {
             log::emit(&self.label, &self.accessor, record);
         }
+    }
+
+    /// How many lines of its output found no room since this was last asked.
+    #[cfg(test)]
+    pub(crate) fn take_dropped(&self) -> u64 {
+        self.output.take_dropped()
     }
 
     pub(super) fn note_dropped(&self, lines: u64) {

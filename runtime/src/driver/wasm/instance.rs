@@ -20,9 +20,12 @@ use crate::services::Deadline;
 use crate::{CallError, Isolation, LaunchError};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SectionFacts};
 
+/// Idle stores that a mount keeps, at the most: each holds one of the places that all mounts share.
+const IDLE_MAX: usize = 8;
+
 /// A component that runs for one mount.
 pub(super) struct WasmInstance {
-    mount: Arc<Mount>,
+    pub(super) mount: Arc<Mount>,
     place: Place,
     description: Description,
     stopping: AtomicBool,
@@ -107,8 +110,8 @@ impl WasmInstance {
     async fn last_stores(&self, deadline: Deadline) -> Result<Vec<Leased>, CallError> {
         let (idle, era) = self.mount.pool.close();
         if !idle.is_empty() {
-            let lease = |store| self.mount.lease_again(store, era);
-            return idle.into_iter().map(lease).collect();
+            let lease = |store| self.mount.lease_again(store, era).ok();
+            return Ok(idle.into_iter().filter_map(lease).collect());
         }
         let mount = Arc::clone(&self.mount);
         let work = async move { mount.fresh(deadline).await };
@@ -116,11 +119,13 @@ impl WasmInstance {
         Ok(vec![Leased::new(store, era)])
     }
 
+    /// Every store is told, whatever the others make of it; the first error is the answer.
     async fn say_goodbye(&self, deadline: Deadline) -> Result<(), CallError> {
+        let mut outcome = Ok(());
         for leased in self.last_stores(deadline).await? {
-            self.ask_in(leased, Cleanup, deadline).await?;
+            outcome = outcome.and(self.ask_in(leased, Cleanup, deadline).await);
         }
-        Ok(())
+        outcome
     }
 }
 
@@ -186,7 +191,7 @@ fn mount(plan: LaunchPlan, compiled: &Compiled, places: Arc<Semaphore>) -> Mount
     let (isolation, concurrency) = (plan.limits.isolation, plan.limits.concurrency);
     let idle_max = match isolation {
         Isolation::Call => 0,
-        Isolation::Mount => usize::try_from(concurrency).unwrap_or(usize::MAX),
+        Isolation::Mount => IDLE_MAX.min(usize::try_from(concurrency).unwrap_or(usize::MAX)),
     };
     Mount {
         maker: StoreMaker::new(

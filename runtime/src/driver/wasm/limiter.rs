@@ -72,6 +72,8 @@ impl Limiter {
         }
         self.bytes = asked;
         self.held.add(more);
+        // It came through without what it was refused before.
+        self.refused = None;
         true
     }
 

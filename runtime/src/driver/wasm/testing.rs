@@ -44,7 +44,8 @@ pub(super) async fn start_bytes(bytes: &[u8], limits: Limits) -> Result<Running,
     Ok(Running { instance, services })
 }
 
-fn services(limits: &Limits) -> Arc<MountServices> {
+/// Services over an empty store.
+pub(super) fn services(limits: &Limits) -> Arc<MountServices> {
     let prefix = MountPrefix::new(PluginType::Secret, "0a").unwrap();
     let store = Arc::new(MemoryStore::new());
     MountServices::new(ServicesConfig::new(store, prefix, "guest v1.0.0", limits))
@@ -82,6 +83,18 @@ impl Plugin for Unused {
 }
 
 impl Running {
+    /// Sets the plugin up in one more store, which waits for requests.
+    pub(super) async fn add_idle_store(&self) {
+        let deadline = Deadline::after(Duration::from_secs(20));
+        let mount = &self.instance.mount;
+        let (idle, era) = mount.pool.take();
+        let mut store = mount.fresh(deadline).await.unwrap();
+        store.leave();
+        for store in idle.into_iter().chain([store]) {
+            mount.pool.give(store, era);
+        }
+    }
+
     /// A request with that long to live.
     pub(super) async fn ask_for(&self, limit: Duration) -> Result<Option<Response>, CallError> {
         let request = Request::new(Operation::Update, "path", Json::from_text("{}"));

@@ -214,6 +214,19 @@ async fn a_guest_that_is_refused_memory_may_go_on_without() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_the_guest_survived_explains_no_other_trap() {
+    const HANDLES: [&str; 2] = [
+        "(drop (memory.grow (i32.const 1024))) (i32.load (i32.const -4))",
+        "(drop (memory.grow (i32.const 1024))) (drop (memory.grow (i32.const 1))) unreachable",
+    ];
+    for handle in HANDLES {
+        let running = running(handling(handle), limits()).await;
+        let error = running.ask().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Trap, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_guest_that_needs_more_memory_than_its_limit_does_not_start() {
     let guest = Guest {
         memory: r#"(memory (export "memory") 1025)"#,
@@ -427,6 +440,21 @@ async fn a_stopped_component_cleans_up_and_answers_no_more() {
 }
 
 #[tokio::test]
+async fn a_failing_cleanup_does_not_keep_other_stores_from_theirs() {
+    // The store that was given back last is told last; the other one, without a request, fails before.
+    let guest = Guest {
+        handle: COUNT,
+        cleanup: "(if (i32.eq (global.get $count) (i32.const 0)) (then unreachable)) (call $write)",
+        ..Guest::default()
+    };
+    let running = running(guest, kept()).await;
+    running.add_idle_store().await;
+    running.ask_text().await;
+    running.instance.stop(Duration::from_secs(5)).await;
+    assert!(running.is_written().await);
+}
+
+#[tokio::test]
 async fn a_cleanup_that_hangs_ends_with_the_grace() {
     let guest = Guest {
         cleanup: "(call $loop)",
@@ -499,4 +527,18 @@ async fn an_answer_over_its_limit_is_no_answer() {
     let error = running.ask().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     assert!(!running.is_written().await);
+}
+
+#[tokio::test]
+async fn a_mount_keeps_a_few_idle_stores_however_many_requests_it_may_run() {
+    let limits = Limits {
+        concurrency: 64,
+        ..kept()
+    };
+    let running = running(Guest::default(), limits).await;
+    let one = running.instance.memory_bytes().unwrap();
+    for _ in 0..10 {
+        running.add_idle_store().await;
+    }
+    assert_eq!(running.instance.memory_bytes(), Some(8 * one));
 }

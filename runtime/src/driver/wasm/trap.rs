@@ -46,8 +46,7 @@ pub(super) fn explain(error: Error, at: &Circumstances<'_>) -> CallError {
             limit: at.message_bytes,
         };
     }
-    // A guest whose allocator is refused memory gives up with a trap of its own; the refusal is the reason.
-    match at.refusal {
+    match at.refusal.filter(|_| gave_up(&error, trap)) {
         Some(Refusal::Memory { asked, limit }) => CallError::OutOfMemory {
             plugin,
             asked,
@@ -62,6 +61,16 @@ pub(super) fn explain(error: Error, at: &Circumstances<'_>) -> CallError {
             plugin,
             trap: format!("{}{}", reason(&error, trap), stack(&error)),
         },
+    }
+}
+
+/// Whether a refusal explains the end. A guest whose allocator is refused memory gives up with `unreachable`; one that is
+/// refused it before its first instruction is not instantiated, and has no stack. Whatever else ends a guest has a reason
+/// of its own.
+fn gave_up(error: &Error, trap: Option<&Trap>) -> bool {
+    match trap {
+        Some(trap) => *trap == Trap::UnreachableCodeReached,
+        None => error.downcast_ref::<WasmBacktrace>().is_none(),
     }
 }
 

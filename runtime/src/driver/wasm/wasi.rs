@@ -22,7 +22,7 @@ use crate::services::MountServices;
 /// Randomness that a guest gets at once, in bytes: one call stays short.
 const RANDOM_BYTES_MAX: u64 = 16 << 10;
 
-/// What a guest may write at once, and the longest line, in bytes. Longer lines are broken.
+/// What a guest may write at once, in bytes. A line that has as many is handed on without waiting for its end.
 const LINE_BYTES_MAX: usize = 4 << 10;
 
 /// Links exactly what the inspector lets through.
@@ -147,15 +147,21 @@ impl Output {
         }
     }
 
+    /// Empty lines say nothing and are skipped. Once the log has no room, the rest of what was written at once is
+    /// dropped: lines are looked for, formatted and asked for only as long as they are wanted.
     fn append(&self, bytes: &[u8]) {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        for &byte in bytes {
-            if byte != b'\n' {
-                line.push(byte);
+        let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
+        while let Some(part) = parts.next() {
+            line.extend_from_slice(part);
+            let is_whole = parts.peek().is_some() || line.len() >= LINE_BYTES_MAX;
+            if !is_whole || line.is_empty() {
+                continue;
             }
-            if byte == b'\n' || line.len() >= LINE_BYTES_MAX {
-                self.services.output(self.stream, &line);
-                line.clear();
+            let has_room = self.services.try_output(self.stream, &line);
+            line.clear();
+            if !has_room {
+                return;
             }
         }
     }
@@ -210,4 +216,44 @@ impl OutputStream for Output {
 #[async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::services;
+    use super::*;
+    use crate::Limits;
+
+    fn output(log_bytes: u64) -> Output {
+        let limits = Limits {
+            log_bytes,
+            ..Limits::default()
+        };
+        Output::new("stdout", &services(&limits))
+    }
+
+    #[test]
+    fn ends_of_lines_alone_never_reach_the_log() {
+        let output = output(0);
+        output.append(&[b'\n'; LINE_BYTES_MAX]);
+        assert_eq!(output.services.take_dropped(), 0);
+    }
+
+    #[test]
+    fn the_log_is_asked_once_for_a_write_that_it_has_no_room_for() {
+        let output = output(0);
+        output.append(&b"x\n".repeat(LINE_BYTES_MAX / 2));
+        assert_eq!(output.services.take_dropped(), 1);
+    }
+
+    #[test]
+    fn a_line_in_pieces_is_one_line() {
+        let output = output(0);
+        output.append(b"one ");
+        output.append(b"line\n");
+        output.append(b"and the next");
+        assert_eq!(output.services.take_dropped(), 1);
+        output.hand_on();
+        assert_eq!(output.services.take_dropped(), 1);
+    }
 }
