@@ -6,9 +6,10 @@
     reason = "what is printed is what is tested"
 )]
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -111,12 +112,14 @@ impl Plugin for TestPlugin {
         }
         Ok(Box::new(TestBackend {
             uuid: config.backend_uuid,
+            cache: Mutex::default(),
         }))
     }
 }
 
 struct TestBackend {
     uuid: String,
+    cache: Mutex<HashMap<String, Option<String>>>,
 }
 
 #[async_trait]
@@ -142,6 +145,7 @@ impl Backend for TestBackend {
                 "uuid": self.uuid,
             })),
             "store" => store(&request, rest, host).await,
+            "cached" => answer(json!(self.cached(rest, host).await?)),
             "transaction" => transaction(rest, host).await,
             "begin-many" => begin_many(host).await,
             "environment" => answer(json!(environment())),
@@ -191,11 +195,29 @@ impl Backend for TestBackend {
         })
     }
 
+    async fn invalidate_key(&self, key: &str, _: &dyn Host) {
+        self.cache.lock().expect("nobody panics").remove(key);
+    }
+
     async fn cleanup(&self, host: &dyn Host) {
         let _ = host
             .storage()
             .put(StorageEntry::new("cleaned", "yes"))
             .await;
+    }
+}
+
+impl TestBackend {
+    /// What a key holds, or held when it was read first.
+    async fn cached(&self, key: &str, host: &dyn Host) -> Result<Option<String>, PluginError> {
+        if let Some(found) = self.cache.lock().expect("nobody panics").get(key) {
+            return Ok(found.clone());
+        }
+        let found = host.storage().get(key).await?;
+        let value = found.map(|entry| String::from_utf8_lossy(&entry.value).into_owned());
+        let mut cache = self.cache.lock().expect("nobody panics");
+        cache.insert(key.to_owned(), value.clone());
+        Ok(value)
     }
 }
 

@@ -36,7 +36,7 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 8;
 
 /// Calls into the host that one connection may have under way.
-const CALLS_MAX: u32 = 256;
+const CALLS_MAX: u32 = 64;
 
 /// Announcements that wait for the stream; each instance makes one.
 const ANNOUNCEMENTS_MAX: usize = 64;

@@ -103,14 +103,14 @@ impl Caller<'_> {
         }
     }
 
-    fn late(&self, deadline: Deadline) -> CallError {
+    pub(super) fn late(&self, deadline: Deadline) -> CallError {
         CallError::Timeout {
             plugin: self.label.to_owned(),
             limit: deadline.limit(),
         }
     }
 
-    fn crashed(&self, reason: String, sent: bool) -> CallError {
+    pub(super) fn crashed(&self, reason: String, sent: bool) -> CallError {
         CallError::Crashed {
             plugin: self.label.to_owned(),
             reason,

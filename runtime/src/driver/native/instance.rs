@@ -26,7 +26,7 @@ use super::process::NativeProcess;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
 use crate::driver::{Exit, Instance, LaunchPlan};
-use crate::services::Deadline;
+use crate::services::{Changes, Deadline};
 use crate::{CallError, LaunchError, Limits};
 
 /// What a message may have on top of its body, in bytes: headers, warnings, lease data.
@@ -93,6 +93,34 @@ impl NativeInstance {
         }
     }
 
+    /// Tells the plugin which keys other live stores of the mount have committed: there are others while a new generation
+    /// takes over.
+    async fn catch_up(&self, deadline: Deadline) -> Result<(), CallError> {
+        if !self.services.has_news() {
+            return Ok(());
+        }
+        let told = self.services.tell(deadline).await;
+        let telling = told.ok_or_else(|| self.caller().late(deadline))?;
+        match &telling.changes {
+            Changes::Keys(keys) => {
+                for key in keys {
+                    self.invalidate(key, deadline).await?;
+                }
+            }
+            Changes::Lost => return Err(self.lost_track()),
+        }
+        telling.done();
+        Ok(())
+    }
+
+    /// What the plugin remembers may be wrong, and nobody knows what of it: it ends, and a new one takes its place.
+    fn lost_track(&self) -> CallError {
+        tracing::warn!(plugin = %self.label, "it missed too many commits of others, and is ended");
+        self.process.process().kill();
+        let reason = "it was ended, because it missed too many commits of others".to_owned();
+        self.caller().crashed(reason, false)
+    }
+
     fn check_size(&self, what: &'static str, body: &str) -> Result<(), CallError> {
         let (bytes, limit) = (body.len() as u64, self.limits.message_bytes);
         if bytes > limit {
@@ -131,6 +159,7 @@ impl Instance for NativeInstance {
         deadline: Deadline,
     ) -> Result<Option<Response>, CallError> {
         self.check_size("request body", request.data.as_str())?;
+        self.catch_up(deadline).await?;
         let request = self
             .client
             .request(pb::HandleRequestArgs::from(request), deadline);
@@ -149,6 +178,7 @@ impl Instance for NativeInstance {
 
     async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
         self.check_size("request body", request.data.as_str())?;
+        self.catch_up(deadline).await?;
         let request = self
             .client
             .request(pb::HandleExistenceCheckArgs::from(request), deadline);
@@ -166,9 +196,16 @@ impl Instance for NativeInstance {
         };
         let request = self.client.request(args, deadline);
         let mut backend = self.client.backend.clone();
-        self.caller()
-            .run(deadline, Box::pin(backend.invalidate_key(request)))
-            .await?;
+        let call = Box::pin(async move {
+            match backend.invalidate_key(request).await {
+                // A plugin without it remembers nothing.
+                Err(status) if status.code() == Code::Unimplemented => {
+                    Ok(tonic::Response::new(pb::Empty {}))
+                }
+                answer => answer,
+            }
+        });
+        self.caller().run(deadline, call).await?;
         Ok(())
     }
 

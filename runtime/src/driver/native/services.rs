@@ -1,5 +1,6 @@
 //! What the host serves one instance on its socket: storage and system view, each call through a scope of the mount.
 
+mod news;
 mod storage;
 mod system;
 
@@ -15,6 +16,7 @@ use tonic::{Code, Status};
 
 use super::transactions::Transactions;
 use crate::services::{Deadline, MountServices, Scope, StoreId};
+use news::News;
 
 /// The largest message that a plugin may send to the host, in bytes: a stored value of the largest size and more, so
 /// that one which is too large is refused by storage, with its words.
@@ -36,6 +38,7 @@ struct Inner {
     /// How long a call may take that says nothing of it.
     timeout: Duration,
     store: StoreId,
+    news: News,
 }
 
 /// What an instance may do with storage. The numbers only rise.
@@ -51,7 +54,7 @@ pub(super) enum Phase {
 
 impl InstanceServices {
     pub(super) fn new(services: Arc<MountServices>, timeout: Duration) -> Self {
-        let (store, _) = services.changes().join();
+        let (store, cursor) = services.changes().join();
         let transactions = Transactions::new(timeout);
         let phase = AtomicU8::new(Phase::Setup as u8);
         Self {
@@ -61,6 +64,7 @@ impl InstanceServices {
                 phase,
                 timeout,
                 store,
+                news: News::new(cursor),
             }),
         }
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use palisade_contract::{HostError, HostErrorKind, Transaction};
 use uuid::Uuid;
 
-/// Transactions that one instance may hold open.
-const TRANSACTIONS_MAX: usize = 128;
+/// Transactions that one instance may hold open. Each may buffer as much as a transaction may, so this bounds memory.
+const TRANSACTIONS_MAX: usize = 16;
 
 /// A transaction that calls of one plugin may use at once, and one of them may end.
 pub(super) type Shared = Arc<tokio::sync::RwLock<Option<Box<dyn Transaction>>>>;

@@ -165,6 +165,7 @@ impl storage_server::Storage for InstanceServices {
                 None => Err(no_longer_open()),
             },
         };
+        self.pass_over_own();
         Ok(Response::new(pb::StoragePutReply { err: parts(put).1 }))
     }
 
@@ -181,6 +182,7 @@ impl storage_server::Storage for InstanceServices {
                 None => Err(no_longer_open()),
             },
         };
+        self.pass_over_own();
         Ok(Response::new(pb::StorageDeleteReply {
             err: parts(deleted).1,
         }))
@@ -207,6 +209,7 @@ impl storage_server::Storage for InstanceServices {
         let (metadata, _, args) = request.into_parts();
         let transaction = self.ended(&metadata, &args.txn).await?;
         let err = parts(transaction.commit().await).1;
+        self.pass_over_own();
         Ok(Response::new(pb::CommitTxReply { err }))
     }
 
