@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use palisade_contract::{Existence, Request, Response};
+use palisade_contract::{Existence, Operation, Request, Response};
 use tokio::time::timeout_at;
 
 use super::drain::Inside;
@@ -29,7 +29,9 @@ impl Supervised {
         request: Request,
         deadline: Deadline,
     ) -> Result<Option<Response>, CallError> {
-        let harmless = request.operation.is_idempotent();
+        // A read may make a credential, and then a second one. It is sent again all the same, as OpenBao does: a process
+        // that is killed would otherwise fail whatever is read in the moment before its death is noticed.
+        let harmless = request.operation.is_idempotent() || request.operation == Operation::Read;
         self.ask(request, deadline, harmless, |instance, request| {
             instance.handle(request, deadline)
         })
