@@ -12,22 +12,45 @@ use super::Running;
 /// How many rounds the last sweep of a dying spawner makes: each kills one more generation of descendants.
 const LAST_ROUNDS: u32 = 1000;
 
+/// How many rounds one sweep makes before the spawner looks after its messages again.
+const SWEEP_ROUNDS: u32 = 64;
+
 #[derive(Default)]
 pub(super) struct Orphans {
     dying: bool,
 }
 
 impl Orphans {
-    /// Kills every orphan outside the sessions of running plugins, and reaps what has ended.
+    /// Kills every orphan outside the sessions of running plugins, and reaps what has ended. The children of one that was
+    /// reaped come to this process, so it looks again until a round reaps nothing.
     pub(super) fn sweep(&mut self, running: &[Running]) {
+        for _ in 0..SWEEP_ROUNDS {
+            if !self.round(running) {
+                return;
+            }
+        }
+        // More may be left: look again soon.
+        self.dying = true;
+    }
+
+    /// Whether anything was reaped.
+    fn round(&mut self, running: &[Running]) -> bool {
         self.dying = false;
+        let mut any = false;
         for pid in children() {
-            if running.iter().any(|one| one.pid == pid) || !is_doomed(pid, running) {
+            if running.iter().any(|one| one.pid == pid) {
                 continue;
             }
-            let _ = kill_process(pid, Signal::KILL);
-            self.dying |= !reaped(pid);
+            if reaped(pid) {
+                any = true;
+            } else if is_doomed(pid, running) {
+                let _ = kill_process(pid, Signal::KILL);
+                let gone = reaped(pid);
+                any |= gone;
+                self.dying |= !gone;
+            }
         }
+        any
     }
 
     /// Whether one was killed that could not be reaped yet.
@@ -50,11 +73,7 @@ impl Orphans {
     }
 }
 
-/// An orphan that has ended has no session to speak of, and is only reaped by being doomed.
 fn is_doomed(pid: Pid, running: &[Running]) -> bool {
-    if reaped(pid) {
-        return false;
-    }
     getsid(Some(pid)).map_or(true, |session| running.iter().all(|one| one.pid != session))
 }
 
