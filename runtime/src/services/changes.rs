@@ -21,7 +21,15 @@ pub struct ChangeFeed {
     stores: AtomicU64,
     /// How many keys were ever published; the same as the ring's end, and readable without the lock.
     end: AtomicU64,
-    ring: Mutex<VecDeque<(StoreId, Arc<str>)>>,
+    recent: Mutex<Recent>,
+}
+
+/// What was published last.
+struct Recent {
+    ring: VecDeque<(StoreId, Arc<str>)>,
+    /// Who published everything from `alone_since` on: who writes much and alone has missed nothing.
+    alone: StoreId,
+    alone_since: u64,
 }
 
 impl ChangeFeed {
@@ -29,7 +37,11 @@ impl ChangeFeed {
         Self {
             stores: AtomicU64::new(StoreId::NONE.0),
             end: AtomicU64::new(0),
-            ring: Mutex::default(),
+            recent: Mutex::new(Recent {
+                ring: VecDeque::new(),
+                alone: StoreId::NONE,
+                alone_since: 0,
+            }),
         }
     }
 
@@ -46,9 +58,13 @@ impl ChangeFeed {
 
     /// What others committed since `cursor`, which moves on. A key is named once, however often it was written.
     pub fn since(&self, me: StoreId, cursor: &mut Cursor) -> Changes {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.end.load(Ordering::Acquire);
-        let missed = end - std::mem::replace(&mut cursor.0, end);
+        let from = std::mem::replace(&mut cursor.0, end);
+        if recent.alone == me && from >= recent.alone_since {
+            return Changes::Keys(Vec::new());
+        }
+        let (ring, missed) = (&recent.ring, end - from);
         match ring.len().checked_sub(index(missed)) {
             None => Changes::Lost,
             Some(first) => Changes::Keys(of_others(me, ring.range(first..))),
@@ -58,8 +74,13 @@ impl ChangeFeed {
     /// Appends what `origin` committed. Called once the commit is visible, so that who forgets a key and reads it again
     /// reads the new value.
     pub(super) fn publish(&self, origin: StoreId, keys: Vec<Arc<str>>) {
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let count = keys.len();
+        if recent.alone != origin {
+            recent.alone = origin;
+            recent.alone_since = self.end.load(Ordering::Acquire);
+        }
+        let ring = &mut recent.ring;
         ring.extend(keys.into_iter().map(|key| (origin, key)));
         let surplus = ring.len().saturating_sub(KEYS_MAX);
         ring.drain(..surplus);
@@ -128,6 +149,19 @@ mod tests {
         }
         assert_eq!(feed.since(me, &mut at), Changes::Lost);
         assert_eq!(feed.since(me, &mut at), Changes::Keys(vec![]));
+    }
+
+    #[test]
+    fn a_store_that_wrote_all_of_it_itself_has_missed_nothing() {
+        let feed = ChangeFeed::new();
+        let ((me, mut at), (other, mut at_other)) = (feed.join(), feed.join());
+        let many = || (0..=KEYS_MAX).map(|i| Arc::from(i.to_string())).collect();
+        feed.publish(me, many());
+        assert_eq!(feed.since(me, &mut at), Changes::Keys(vec![]));
+        assert_eq!(feed.since(other, &mut at_other), Changes::Lost);
+        feed.publish(other, keys(&["x"]));
+        feed.publish(me, many());
+        assert_eq!(feed.since(me, &mut at), Changes::Lost);
     }
 
     #[test]
