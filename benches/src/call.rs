@@ -14,6 +14,7 @@ use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{Isolation, NewMount, Runtime, Workers};
 use sha2::{Digest as _, Sha256};
 
+use crate::built;
 use crate::floor::component::RawComponent;
 use crate::floor::wire::BareWire;
 use crate::sampler::{Effort, Samples, turn};
@@ -41,7 +42,7 @@ pub struct Comparison {
 /// When the guests are not built, or a call fails.
 pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Comparison> {
     let runtime = runtime(workers).await?;
-    let mut component = RawComponent::open(&component_file())?;
+    let mut component = RawComponent::open(&built::component("hostile"))?;
     let mut wire = BareWire::open().await?;
     let mut measured = Comparison::nothing();
     for _ in 0..effort.rounds {
@@ -148,7 +149,7 @@ fn micros(time: Duration) -> String {
 
 /// A runtime with the same guest mounted in every way.
 async fn runtime(workers: Workers) -> anyhow::Result<Runtime> {
-    let directory = target_directory();
+    let directory = built::target_directory();
     let runtime = Runtime::builder()
         .workers(workers)
         .store(Arc::new(MemoryStore::new()))
@@ -158,9 +159,17 @@ async fn runtime(workers: Workers) -> anyhow::Result<Runtime> {
         .await?;
     enable(&runtime, "builtin", "hostile").await?;
     for (name, file, isolation) in [
-        ("native", native_file(), None),
-        ("per-mount", component_file(), Some(Isolation::Mount)),
-        ("per-call", component_file(), Some(Isolation::Call)),
+        ("native", built::program("hostile"), None),
+        (
+            "per-mount",
+            built::component("hostile"),
+            Some(Isolation::Mount),
+        ),
+        (
+            "per-call",
+            built::component("hostile"),
+            Some(Isolation::Call),
+        ),
     ] {
         register(&runtime, name, &directory, file, isolation).await?;
         enable(&runtime, name, name).await?;
@@ -216,21 +225,4 @@ async fn read(runtime: &Runtime, mount: &str) -> anyhow::Result<()> {
     let answer = runtime.handle(request, None).await?;
     ensure!(answer.is_some(), "{mount} had nothing to say");
     Ok(())
-}
-
-fn native_file() -> PathBuf {
-    target_directory().join("debug/hostile")
-}
-
-fn component_file() -> PathBuf {
-    target_directory().join("wasm32-wasip2/component/palisade_hostile.wasm")
-}
-
-/// This program lies two folders below it.
-fn target_directory() -> PathBuf {
-    let here = std::env::current_exe().expect("a running program has a path");
-    here.ancestors()
-        .nth(2)
-        .expect("it lies two folders below")
-        .to_owned()
 }

@@ -2,6 +2,7 @@
 //!
 //! Figures of different runs do not compare: machines are noisy. Ratios inside one run do.
 
+pub mod built;
 pub mod call;
 pub mod floor;
 pub mod sampler;

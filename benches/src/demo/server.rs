@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use palisade_benches::built::{component, program};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 
@@ -32,7 +33,7 @@ impl Server {
     /// Starts one and waits until it answers.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let plugins = tempfile::tempdir()?;
-        for artifact in [native("kv"), component("kv"), component("hostile")] {
+        for artifact in [program("kv"), component("kv"), component("hostile")] {
             stage(&artifact, plugins.path())?;
         }
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -149,28 +150,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A program beside this one.
-fn program(name: &str) -> PathBuf {
-    target_directory().join("debug").join(name)
-}
-
-fn native(guest: &str) -> PathBuf {
-    program(guest)
-}
-
-fn component(guest: &str) -> PathBuf {
-    target_directory().join(format!("wasm32-wasip2/component/palisade_{guest}.wasm"))
-}
-
-fn target_directory() -> PathBuf {
-    let here = std::env::current_exe().expect("a running program has a path");
-    let directory = here
-        .ancestors()
-        .nth(2)
-        .expect("it lies two folders below the target directory");
-    directory.to_owned()
 }
 
 fn stage(artifact: &Path, plugins: &Path) -> anyhow::Result<()> {
