@@ -145,6 +145,16 @@ impl Runtime {
         request::handle(&self.inner, request, timeout).await
     }
 
+    /// Answers a write in the time of one request: [`Operation::Create`](palisade_contract::Operation) if the plugin says
+    /// that nothing is there, and an update otherwise. The request's own operation does not matter.
+    pub async fn write(
+        &self,
+        request: Request,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Response>, CallError> {
+        request::write(&self.inner, request, timeout).await
+    }
+
     /// Whether the thing at the request's path exists.
     pub async fn exists(
         &self,

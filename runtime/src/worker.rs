@@ -21,7 +21,7 @@ mod spawner;
 mod work;
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use canary::CanaryDeed;
 pub use job::{JobBudget, JobError, JobInput};
@@ -33,10 +33,11 @@ pub use role::JobRole;
 use link::Link;
 use role::Role;
 
-/// The handle to the spawner. Dropping the last one ends it, and with it everything it started.
+/// The handle to the spawner. Dropping the last one ends it, and with it everything it started. When the spawner dies by
+/// itself, so does everything it started, and the next use makes another.
 #[derive(Clone)]
 pub struct Workers {
-    link: Arc<Result<Link, String>>,
+    link: Arc<Mutex<Result<Arc<Link>, String>>>,
 }
 
 /// Does a worker's job and exits if this process was started as one; otherwise makes the spawner and returns.
@@ -46,11 +47,16 @@ pub struct Workers {
 pub fn enter_worker() -> Workers {
     match role::of_this_process() {
         None => Workers {
-            link: Arc::new(Link::open().map_err(|fault| fault.to_string())),
+            link: Arc::new(Mutex::new(open_link())),
         },
         Some(Role::Spawner) => leave(spawner::run(std::io::stdin().as_fd())),
         Some(Role::Job(role)) => leave(work::run(role)),
     }
+}
+
+fn open_link() -> Result<Arc<Link>, String> {
+    let link = Link::open().map_err(|fault| fault.to_string())?;
+    Ok(Arc::new(link))
 }
 
 /// Ends a worker process, which owns nothing that would have to be dropped.
@@ -69,7 +75,7 @@ impl Workers {
     ///
     /// What the operating system said, or that the spawner is missing.
     pub async fn spawn(&self, spec: ProcessSpec<'_>) -> Result<SpawnedProcess, WorkerError> {
-        process::spawn(self.link()?, spec).await
+        process::spawn(&*self.link()?, spec).await
     }
 
     /// Runs one job in a fresh process under a budget, and returns what it made.
@@ -83,17 +89,22 @@ impl Workers {
         input: JobInput<'_>,
         budget: JobBudget,
     ) -> Result<Vec<u8>, JobError> {
-        job::run(self.link()?, role, input, budget).await
+        job::run(&*self.link()?, role, input, budget).await
     }
 
     /// The spawner's process, for diagnostics.
     pub fn process_id(&self) -> Option<u32> {
-        self.link().ok().map(Link::process_id)
+        self.link().ok().map(|link| link.process_id())
     }
 
-    fn link(&self) -> Result<&Link, WorkerError> {
-        (*self.link)
-            .as_ref()
-            .map_err(|fault| WorkerError::Missing(fault.clone()))
+    fn link(&self) -> Result<Arc<Link>, WorkerError> {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(&*link, Ok(link) if link.is_gone()) {
+            tracing::error!(
+                "the spawner died, and with it every process of a plugin; a new one is made"
+            );
+            *link = open_link();
+        }
+        link.clone().map_err(WorkerError::Missing)
     }
 }

@@ -109,8 +109,8 @@ fn trials(workers: &Workers) -> Vec<Trial> {
             the_death_of_the_server_ends_everything,
         ),
         trial(
-            "the_death_of_the_spawner_ends_everything",
-            the_death_of_the_spawner_ends_everything,
+            "the_death_of_the_spawner_ends_everything_and_the_next_start_makes_another",
+            the_death_of_the_spawner_ends_everything_and_the_next_start_makes_another,
         ),
         trial(
             "dropping_the_last_handle_ends_the_spawner",
@@ -378,7 +378,7 @@ fn the_death_of_the_server_ends_everything(_: Workers) {
     }
 }
 
-fn the_death_of_the_spawner_ends_everything(_: Workers) {
+fn the_death_of_the_spawner_ends_everything_and_the_next_start_makes_another(_: Workers) {
     let (mut server, mut lines) = start_server();
     let [spawner, process, _grandchild] = [
         lines.next_number(),
@@ -389,7 +389,8 @@ fn the_death_of_the_spawner_ends_everything(_: Workers) {
     await_end(&spawner);
     await_end(&process);
     assert_eq!(lines.next_number(), "ended together with the spawner");
-    assert!(lines.next_number().contains("the spawner has died"));
+    assert_eq!(lines.next_number(), "started");
+    assert_ne!(lines.next_number(), spawner);
     server.wait().expect("the server can be reaped");
 }
 
@@ -442,6 +443,7 @@ fn be_a_server(workers: Workers) -> ExitCode {
             Ok(_) => println!("started"),
             Err(error) => println!("{error}"),
         }
+        println!("{}", workers.process_id().expect("there is another"));
     });
     ExitCode::SUCCESS
 }
@@ -482,6 +484,7 @@ fn shell(script: &str) -> ProcessSpec<'static> {
         argv: vec!["shell".to_owned(), "-c".to_owned(), script.to_owned()],
         env: vec![("ONLY".to_owned(), "this".to_owned())],
         directory: None,
+        remnant: None,
         limits: Vec::new(),
     }
 }

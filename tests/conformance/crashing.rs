@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use palisade_runtime::ErrorKind;
 use palisade_runtime::contract::Operation;
 use palisade_tests::{Guest, Harness, Mode, expect_kind};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, test_kill_process};
 use serde_json::{Value, json};
 
 use crate::case::cases;
@@ -16,7 +17,8 @@ cases! {
     an_exit_is_told_and_the_next_request_is_served,
     a_crash_of_one_mount_leaves_its_sister_alone,
     a_killed_process_is_replaced_at_the_next_request,
-    a_write_that_may_have_had_an_effect_is_not_sent_again,
+    a_request_that_may_have_had_an_effect_is_not_sent_again,
+    a_safe_read_that_lost_its_process_is_sent_again,
     fifty_requests_after_a_crash_cause_one_start,
     a_plugin_that_keeps_crashing_is_started_ever_later,
 }
@@ -74,22 +76,48 @@ async fn a_killed_process_is_replaced_at_the_next_request(h: Harness) {
         .await
         .unwrap();
     let first = process(&h);
-    kill_process(first, Signal::KILL).unwrap();
+    killed(first).await;
+    // This path is not declared safe, and nothing needs to be sent twice.
+    let answer = h.write("hostile/store/b", json!({ "value": "next" })).await;
+    answer.unwrap();
     assert_eq!(h.read("hostile/store/a").await.unwrap()["value"], "kept");
     assert_ne!(process(&h), first);
     reaped(first).await;
 }
 
-async fn a_write_that_may_have_had_an_effect_is_not_sent_again(h: Harness) {
+async fn a_request_that_may_have_had_an_effect_is_not_sent_again(h: Harness) {
     h.mount(Guest::Hostile).await;
-    let before = initialized(&h).await;
-    // It writes, then dies: sent a second time it would kill the next process as well.
-    let outcome = h
-        .write("hostile/write-then/exit/a", json!({ "value": "once" }))
-        .await;
-    outcome.unwrap_err();
-    let after = initialized(&h).await;
-    assert_eq!(after, before + 1, "one start after one crash");
+    // It writes, then dies: sent a second time it would kill the next process as well. Reading may do as much.
+    for operation in [Operation::Update, Operation::Read] {
+        let before = initialized(&h).await;
+        let outcome = h
+            .request(
+                operation,
+                "hostile/write-then/exit/a",
+                json!({ "value": "once" }),
+            )
+            .await;
+        outcome.unwrap_err();
+        let after = initialized(&h).await;
+        assert_eq!(after, before + 1, "one start after one crash");
+    }
+}
+
+async fn a_safe_read_that_lost_its_process_is_sent_again(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let first = process(&h);
+    let read = {
+        let h = h.clone();
+        tokio::spawn(async move {
+            h.request(Operation::Read, "hostile/wait", json!({ "ms": 1000 }))
+                .await
+        })
+    };
+    // Whether it has left by now does not matter: it is answered either way.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    killed(first).await;
+    read.await.unwrap().unwrap();
+    assert_ne!(process(&h), first);
 }
 
 async fn fifty_requests_after_a_crash_cause_one_start(h: Harness) {
@@ -133,6 +161,20 @@ async fn initialized(h: &Harness) -> u64 {
 fn process(h: &Harness) -> Pid {
     let id = h.info("hostile").process_id.expect("a process runs");
     Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
+}
+
+/// Kills a process and waits until it has died. Whoever asks then finds that out before anything is sent.
+async fn killed(process: Pid) {
+    let end = pidfd_open(process, PidfdFlags::empty()).unwrap();
+    kill_process(process, Signal::KILL).unwrap();
+    let died = tokio::task::spawn_blocking(move || {
+        let limit = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&limit)).unwrap()
+    });
+    assert_eq!(died.await.unwrap(), 1, "it lives on after SIGKILL");
 }
 
 /// A process that is dead and reaped has no entry any more.

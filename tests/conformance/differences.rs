@@ -43,7 +43,7 @@ const DIFFERENCES: &[Difference] = &[
     shared("an_exit_is_told_and_the_next_request_is_served"),
     shared("a_crash_of_one_mount_leaves_its_sister_alone"),
     shared("a_crash_loses_memory_and_keeps_storage"),
-    shared("a_write_that_may_have_had_an_effect_is_not_sent_again"),
+    shared("a_request_that_may_have_had_an_effect_is_not_sent_again"),
     shared("writes_before_a_trap_follow_the_rule_of_the_mode"),
     shared("writes_before_a_timeout_follow_the_rule_of_the_mode"),
     shared("a_setup_that_dies_fails_the_enable"),
@@ -94,6 +94,11 @@ const DIFFERENCES: &[Difference] = &[
         NO_PROCESS,
     ),
     except(
+        "a_safe_read_that_lost_its_process_is_sent_again",
+        ALL_BUT_NATIVE,
+        NO_PROCESS,
+    ),
+    except(
         "fifty_requests_after_a_crash_cause_one_start",
         ALL_BUT_NATIVE,
         NO_PROCESS,
@@ -110,7 +115,7 @@ const DIFFERENCES: &[Difference] = &[
         NO_START,
     ),
     except(
-        "a_write_that_may_have_had_an_effect_is_not_sent_again",
+        "a_request_that_may_have_had_an_effect_is_not_sent_again",
         COMPONENTS,
         NO_START,
     ),

@@ -33,17 +33,33 @@ fn plugins_die_with(signal: Signal) {
     let (mut host, plugin) = start(folder.path());
     // The control: it runs as long as its host does.
     assert!(test_kill_process(plugin).is_ok());
+    assert_eq!(run_dirs(folder.path()).len(), 1);
     let id = i32::try_from(host.id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     host.wait().unwrap();
+    eventually("the plugin is gone", || test_kill_process(plugin).is_err());
+    eventually("its folder is gone", || run_dirs(folder.path()).is_empty());
+}
+
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
-    while test_kill_process(plugin).is_ok() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "the plugin lives on"
-        );
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "not so: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The folders of sockets that a server has made in `folder`.
+fn run_dirs(folder: &Path) -> Vec<PathBuf> {
+    let entries = folder
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("palisade-")
+    };
+    entries.filter(is_ours).collect()
 }
 
 /// Starts an embedder and waits until its plugin runs.

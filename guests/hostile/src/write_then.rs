@@ -17,6 +17,7 @@ pub(crate) fn path() -> Path<Hostile> {
     .field(&HOW)
     .field(&KEY)
     .field(&VALUE)
+    .read(write_then)
     .write(write_then)
     .help(
         "Writes, and then ends badly.",

@@ -5,8 +5,8 @@ use std::time::Instant;
 use base64::Engine;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use palisade_contract::{Existence, Headers, Json, Operation, PluginErrorKind, Request, Response};
-use palisade_runtime::{CallError, ErrorKind, MountInfo};
+use palisade_contract::{Headers, Json, Operation, Request, Response};
+use palisade_runtime::{ErrorKind, MountInfo};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -34,12 +34,13 @@ pub(super) async fn handle(server: &Server, mut call: Call) -> Result<Reply, Api
         .client_token_accessor
         .clone_from(&server.root.accessor);
     request.display_name = "root".to_owned();
-    if call.verb == Verb::Write && !exists(server, &request, call.deadline).await? {
-        request.operation = Operation::Create;
-    }
     let operation = request.operation;
-    let timeout = call.deadline.saturating_duration_since(Instant::now());
-    match server.runtime.handle(request, Some(timeout)).await? {
+    let timeout = Some(call.deadline.saturating_duration_since(Instant::now()));
+    let answer = match call.verb {
+        Verb::Write => server.runtime.write(request, timeout).await?,
+        _ => server.runtime.handle(request, timeout).await?,
+    };
+    match answer {
         Some(response) => shape_answer(&call, &mount, operation, &response),
         None => nothing(operation),
     }
@@ -63,24 +64,6 @@ fn operation(verb: Verb) -> Operation {
         Verb::Delete => Operation::Delete,
         Verb::Head => Operation::Header,
         Verb::Help => Operation::Help,
-    }
-}
-
-/// Whether a write meets something. A path without a check, or one that the plugin does not know, is left to the
-/// request itself.
-async fn exists(server: &Server, request: &Request, deadline: Instant) -> Result<bool, ApiError> {
-    let timeout = deadline.saturating_duration_since(Instant::now());
-    match server.runtime.exists(request.clone(), Some(timeout)).await {
-        Ok(existence) => Ok(existence != Existence::Absent),
-        Err(CallError::Plugin(error))
-            if matches!(
-                error.kind,
-                PluginErrorKind::UnsupportedPath | PluginErrorKind::UnsupportedOperation
-            ) =>
-        {
-            Ok(true)
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -104,6 +104,10 @@ pub struct SpecialPaths {
     pub seal_wrap_storage: Vec<String>,
     /// Storage whose writes go to the active node. Exact, or a prefix when it ends in `/`.
     pub write_forwarded_storage: Vec<String>,
+    /// Reading or listing these changes nothing and makes nothing, here or elsewhere: when the process that had such a
+    /// request dies, it may be sent again. Exact, a prefix when it ends in `*`, and `+` for any one segment. Palisade's
+    /// own: the Go SDKs do not know it.
+    pub safe_reads: Vec<String>,
 }
 
 /// The content of the custom section: JSON with these three.

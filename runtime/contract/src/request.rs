@@ -166,15 +166,12 @@ impl Operation {
     /// Whether sending it twice does no harm, whatever the plugin is. A read is not of this kind: reading a path may
     /// make a credential.
     pub fn is_idempotent(self) -> bool {
-        matches!(
-            self,
-            Self::AliasLookahead
-                | Self::Header
-                | Self::Help
-                | Self::List
-                | Self::ResolveRole
-                | Self::Scan
-        )
+        matches!(self, Self::AliasLookahead | Self::Help | Self::ResolveRole)
+    }
+
+    /// Whether it asks for what is there: a plugin says for which of its paths that is all it does.
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Header | Self::List | Self::Read | Self::Scan)
     }
 }
 

@@ -10,11 +10,10 @@ use futures_util::FutureExt;
 use palisade_contract::{
     Backend, Description, Existence, Plugin, PluginError, Request, Response, SetupConfig,
 };
-use tokio::sync::Mutex;
 
 use super::{Driver, Exit, Instance, LaunchPlan};
 use crate::catalog::Program;
-use crate::services::{Changes, Cursor, Deadline, MountServices, Scope, StoreId};
+use crate::services::{Changes, Cursor, Deadline, MountServices, News, Scope, Untold};
 use crate::{CallError, LaunchError, Limits, Timeouts};
 
 /// Starts builtins. They are trusted code of the server's own: nothing limits their memory or their time on a thread,
@@ -56,15 +55,17 @@ impl Driver for BuiltinDriver {
             label: plan.label,
         };
         // Joined before setup reads anything, so that no change to what it read is missed.
-        let (store_id, cursor) = maker.services.changes().join();
+        let news = News::join(maker.services.changes());
         let backend = maker.make(Deadline::after(self.setup_timeout)).await?;
         Ok(Arc::new(BuiltinInstance {
             description,
             maker,
             limits: plan.limits,
-            store_id,
-            cursor: Mutex::new(cursor),
-            backend: RwLock::new(backend),
+            news,
+            made: RwLock::new(Made {
+                backend,
+                knows: Cursor::default(),
+            }),
         }))
     }
 }
@@ -105,22 +106,34 @@ struct BuiltinInstance {
     description: Description,
     maker: Maker,
     limits: Limits,
-    store_id: StoreId,
-    /// Held while the backend is told of changes, so that no call overtakes the news it has to hear. A backend that hangs
-    /// there delays its own callers, each up to its deadline.
-    cursor: Mutex<Cursor>,
-    backend: RwLock<Arc<dyn Backend>>,
+    news: News,
+    made: RwLock<Made>,
+}
+
+/// A backend, and the commits that were there when it was made.
+struct Made {
+    backend: Arc<dyn Backend>,
+    knows: Cursor,
 }
 
 impl BuiltinInstance {
     fn backend(&self) -> Arc<dyn Backend> {
-        let backend = self.backend.read();
-        backend.unwrap_or_else(PoisonError::into_inner).clone()
+        let made = self.made.read();
+        let made = made.unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&made.backend)
+    }
+
+    /// Of two that were made at once, the one that knows more stays.
+    fn replace_backend(&self, fresh: Made) {
+        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
+        if fresh.knows >= made.knows {
+            *made = fresh;
+        }
     }
 
     fn scope(&self, deadline: Deadline) -> Scope {
         let scope = self.maker.services.direct_scope(deadline);
-        scope.from_store(self.store_id)
+        scope.from_store(self.news.store())
     }
 
     /// Waits for a call into the backend, and gives what it says.
@@ -136,29 +149,25 @@ impl BuiltinInstance {
     /// Tells the backend which keys other live stores of the mount have committed: there are others while a new
     /// generation takes over.
     async fn catch_up(&self, deadline: Deadline) -> Result<(), CallError> {
-        let changes = self.maker.services.changes();
-        let mut cursor = match deadline.wait_for(self.cursor.lock()).await {
-            Some(cursor) => cursor,
-            None => return Err(timeout(&self.maker.label, deadline)),
-        };
-        if !changes.moved(*cursor) {
+        let feed = self.maker.services.changes();
+        let Some(Untold { changes, upto }) = self.news.untold(feed) else {
             return Ok(());
-        }
-        // The cursor moves once the backend has heard it all: a call that is given up halfway leaves the rest, and the
-        // beginning again, to the next.
-        let mut ahead = *cursor;
-        match changes.since(self.store_id, &mut ahead) {
+        };
+        match changes {
             Changes::Keys(keys) => {
                 for key in keys {
                     self.invalidate(&key, deadline).await?;
                 }
             }
             Changes::Lost => {
-                let fresh = self.maker.make(deadline).await?;
-                *self.backend.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+                let backend = self.maker.make(deadline).await?;
+                self.replace_backend(Made {
+                    backend,
+                    knows: upto,
+                });
             }
         }
-        *cursor = ahead;
+        self.news.told(upto);
         Ok(())
     }
 

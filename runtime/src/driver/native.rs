@@ -29,19 +29,24 @@ use channel::Connection;
 use instance::NativeInstance;
 use output::LastWords;
 use process::NativeProcess;
-use run_dir::RunDir;
+use run_dir::{RunDir, RunDirs};
 use startup::Startup;
 
 /// Starts plugins as processes.
 pub struct NativeDriver {
     workers: Workers,
     timeouts: Timeouts,
+    run_dirs: RunDirs,
 }
 
 impl NativeDriver {
     /// A driver that starts its processes through `workers`.
     pub fn new(workers: Workers, timeouts: Timeouts) -> Self {
-        Self { workers, timeouts }
+        Self {
+            workers,
+            timeouts,
+            run_dirs: RunDirs::default(),
+        }
     }
 }
 
@@ -61,7 +66,10 @@ impl NativeDriver {
     /// From nothing to a process that has proven who it is and answers.
     async fn start_process(&self, plan: &LaunchPlan) -> Result<Arc<NativeProcess>, LaunchError> {
         let startup = Startup::new(&plan.label, self.timeouts.startup_call);
-        let directory = RunDir::create().map_err(|fault| startup.failed(fault))?;
+        let directory = self
+            .run_dirs
+            .create()
+            .map_err(|fault| startup.failed(fault))?;
         let identity = Identity::generate().map_err(|fault| startup.failed(fault))?;
         let SpawnedProcess {
             process,

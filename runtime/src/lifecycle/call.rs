@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use palisade_contract::{Existence, Operation, Request, Response};
+use palisade_contract::{Existence, Request, Response};
 use tokio::time::timeout_at;
 
 use super::drain::Inside;
@@ -29,12 +29,12 @@ impl Supervised {
         request: Request,
         deadline: Deadline,
     ) -> Result<Option<Response>, CallError> {
-        // A read may make a credential, and then a second one. It is sent again all the same, as OpenBao does: a process
-        // that is killed would otherwise fail whatever is read in the moment before its death is noticed.
-        let harmless = request.operation.is_idempotent() || request.operation == Operation::Read;
-        self.ask(request, deadline, harmless, |instance, request| {
-            instance.handle(request, deadline)
-        })
+        self.ask(
+            request,
+            deadline,
+            Generation::may_be_sent_twice,
+            |instance, request| instance.handle(request, deadline),
+        )
         .await
     }
 
@@ -45,9 +45,12 @@ impl Supervised {
         deadline: Deadline,
     ) -> Result<Existence, CallError> {
         // Whatever the request would do, the question does nothing.
-        self.ask(request, deadline, true, |instance, request| {
-            instance.exists(request, deadline)
-        })
+        self.ask(
+            request,
+            deadline,
+            |_, _| true,
+            |instance, request| instance.exists(request, deadline),
+        )
         .await
     }
 
@@ -55,7 +58,7 @@ impl Supervised {
         &self,
         request: Request,
         deadline: Deadline,
-        harmless: bool,
+        is_harmless: impl Fn(&Generation, &Request) -> bool,
         send: impl for<'a> Fn(&'a dyn Instance, Request) -> BoxFuture<'a, Result<T, CallError>>,
     ) -> Result<T, CallError> {
         let (generation, inside) = self.enter(deadline, 0).await?;
@@ -69,7 +72,7 @@ impl Supervised {
             return first;
         };
         self.gone(generation.number(), reason);
-        if *sent && !harmless {
+        if *sent && !is_harmless(&generation, &again) {
             return first;
         }
         let (generation, _inside) = match self.enter(deadline, generation.number()).await {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use palisade_contract::SpecialPaths;
+use palisade_contract::{Request, SpecialPaths};
 
 use super::{Gate, Prepared, special};
 use crate::RuntimeKind;
@@ -55,6 +55,13 @@ impl Generation {
     /// Paths that the plugin asked to be treated specially, as far as they are acceptable.
     pub(crate) fn special_paths(&self) -> &SpecialPaths {
         &self.special_paths
+    }
+
+    /// Whether sending this request twice does no harm: by what it is, or because the plugin says so.
+    pub(super) fn may_be_sent_twice(&self, request: &Request) -> bool {
+        let operation = request.operation;
+        let is_safe = || special::covers(&self.special_paths.safe_reads, &request.path);
+        operation.is_idempotent() || (operation.is_read() && is_safe())
     }
 
     /// When it became ready.

@@ -1,4 +1,4 @@
-//! Clips the paths that a plugin asks to be treated specially. What a plugin says is input.
+//! The paths that a plugin asks to be treated specially: clipped, since what a plugin says is input, and matched.
 
 use palisade_contract::SpecialPaths;
 
@@ -18,7 +18,33 @@ pub(crate) fn clip(plugin: &str, said: &SpecialPaths) -> SpecialPaths {
         local_storage: keep(&said.local_storage),
         seal_wrap_storage: keep(&said.seal_wrap_storage),
         write_forwarded_storage: keep(&said.write_forwarded_storage),
+        safe_reads: keep(&said.safe_reads),
     }
+}
+
+/// Whether one of `patterns` is for `path`: exact, a prefix when it ends in `*`, and `+` for any one segment.
+pub(super) fn covers(patterns: &[String], path: &str) -> bool {
+    patterns.iter().any(|pattern| is_for(pattern, path))
+}
+
+fn is_for(pattern: &str, path: &str) -> bool {
+    let (pattern, is_prefix) = match pattern.strip_suffix('*') {
+        Some(prefix) => (prefix, true),
+        None => (pattern, false),
+    };
+    let wanted: Vec<_> = pattern.split('/').collect();
+    let given: Vec<_> = path.split('/').collect();
+    let (Some(last), count) = (wanted.last(), wanted.len()) else {
+        return false;
+    };
+    let fits = |(wanted, given): (&&str, &&str)| *wanted == "+" || wanted == given;
+    let ends = |given: &&str| match is_prefix {
+        true => given.starts_with(last),
+        false => *last == "+" || last == given,
+    };
+    (is_prefix || given.len() == count)
+        && given.get(count - 1).is_some_and(ends)
+        && wanted.iter().zip(&given).take(count - 1).all(fits)
 }
 
 /// A root path is a restriction: one that cannot be kept as it is turns into a restriction of everything.
@@ -70,6 +96,29 @@ mod tests {
             ..SpecialPaths::default()
         };
         assert_eq!(clip("p", &said).unauthenticated, ["login/*", "a/+/b"]);
+    }
+
+    #[test]
+    fn a_pattern_is_exact_or_a_prefix_or_has_a_segment_of_any_name() {
+        for (pattern, path, fits) in [
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("data/*", "data/a/b", true),
+            ("data/*", "data/", true),
+            ("data/*", "data", false),
+            ("da*", "data/x", true),
+            ("config", "config", true),
+            ("config", "config/x", false),
+            ("+/config", "a/config", true),
+            ("+/config", "a/b/config", false),
+            ("a/+", "a/b", true),
+            ("a/+", "a", false),
+            ("a/+/c*", "a/b/cd/e", true),
+            ("a/+/c*", "a/b/d", false),
+        ] {
+            assert_eq!(covers(&paths(&[pattern]), path), fits, "{pattern} {path}");
+        }
+        assert!(!covers(&[], "a"));
     }
 
     #[test]

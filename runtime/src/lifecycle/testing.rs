@@ -195,6 +195,7 @@ fn description(plugin_type: PluginType) -> Description {
         special_paths: SpecialPaths {
             root: vec!["config".to_owned()],
             unauthenticated: vec!["../odd".to_owned(), "login".to_owned()],
+            safe_reads: vec!["safe/*".to_owned()],
             ..SpecialPaths::default()
         },
         ..Description::new(plugin_type, "")
@@ -227,7 +228,7 @@ impl Instance for FakeInstance {
         }
     }
 
-    /// At `die` it dies of the request; at `die-unsent` before the request reached it; at `hold` it answers when let go;
+    /// At `die` and `safe/die` it dies of the request; at `die-unsent` before the request reached it; at `hold` it answers when let go;
     /// at `hang` never. Elsewhere it says which start it is, and echoes what it was told.
     async fn handle(
         &self,
@@ -240,7 +241,7 @@ impl Instance for FakeInstance {
         }
         state.shared.calls.fetch_add(1, Ordering::SeqCst);
         match request.path.as_str() {
-            "die" => {
+            "die" | "safe/die" => {
                 state.die("killed by signal 11");
                 return Err(state.crashed(true));
             }
@@ -257,6 +258,7 @@ impl Instance for FakeInstance {
         let said = serde_json::json!({
             "start": state.number,
             "path": request.path,
+            "operation": request.operation.as_str(),
             "mount_point": request.mount_point,
             "mount_accessor": request.mount_accessor,
             "time_left_ms": u64::try_from(deadline.left().as_millis()).unwrap_or(u64::MAX),
@@ -267,11 +269,16 @@ impl Instance for FakeInstance {
         }))
     }
 
-    async fn exists(&self, _request: Request, _deadline: Deadline) -> Result<Existence, CallError> {
+    /// Takes its time. At `new` there is nothing yet.
+    async fn exists(&self, request: Request, _deadline: Deadline) -> Result<Existence, CallError> {
         if self.state.gone.borrow().is_some() {
             return Err(self.state.crashed(false));
         }
-        Ok(Existence::Present)
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        match request.path.as_str() {
+            "new" => Ok(Existence::Absent),
+            _ => Ok(Existence::Present),
+        }
     }
 
     async fn invalidate(&self, _key: &str, _deadline: Deadline) -> Result<(), CallError> {

@@ -68,6 +68,7 @@ fn new_record(path: MountPath, mount: NewMount) -> Result<Record, MountError> {
         running_sha256: None,
         runtime: RuntimeKind::Builtin,
         special_paths: Default::default(),
+        limits: Default::default(),
         disabling: false,
     })
 }

@@ -13,7 +13,7 @@ use crate::catalog::Choice;
 use crate::driver::Instance;
 use crate::lifecycle::{Admission, Prepared, Source, Supervised};
 use crate::services::{Deadline, MountServices};
-use crate::{CallError, LaunchError, Limits, MountError};
+use crate::{CallError, LaunchError, MountError};
 
 /// An entry enabled at a path.
 pub(super) struct Mount {
@@ -29,8 +29,8 @@ struct Facts {
 }
 
 impl Facts {
-    fn new(record: Record, limits: &Limits) -> Arc<Self> {
-        let admission = Admission::new(record.plugin.as_str(), limits);
+    fn new(record: Record) -> Arc<Self> {
+        let admission = Admission::new(record.plugin.as_str(), &record.limits);
         Arc::new(Self {
             record: ArcSwap::from_pointee(record),
             admission: ArcSwap::from_pointee(admission),
@@ -53,7 +53,7 @@ impl Mount {
     pub(super) fn idle(workshop: &Arc<Workshop>, record: Record) -> Result<Self, MountError> {
         let services = workshop.services(&record)?;
         let label = record.plugin.to_string();
-        let facts = Facts::new(record, &Limits::default());
+        let facts = Facts::new(record);
         let source = first_start(workshop, &facts, &services);
         Ok(Self {
             supervised: Supervised::idle(&label, source, workshop.timeouts.clone()),
@@ -70,7 +70,7 @@ impl Mount {
         instance: Arc<dyn Instance>,
     ) -> Self {
         let services = Arc::clone(&prepared.plan.services);
-        let facts = Facts::new(record, &prepared.plan.limits);
+        let facts = Facts::new(record);
         let source = first_start(workshop, &facts, &services);
         let label = prepared.plan.label.clone();
         let timeouts = workshop.timeouts.clone();

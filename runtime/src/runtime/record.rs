@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::lifecycle::Prepared;
 use crate::services::MountPrefix;
 use crate::store::{Check, Commit, Snapshot, Store, StoreError, Write};
-use crate::{Digest, GrammarError, MountPath, PluginName, PluginVersion, RuntimeKind};
+use crate::{Digest, GrammarError, Limits, MountPath, PluginName, PluginVersion, RuntimeKind};
 
 /// Where mounts are kept in the store.
 const PREFIX: &str = "core/mounts/";
@@ -35,6 +35,8 @@ pub(super) struct Record {
     pub(super) runtime: RuntimeKind,
     /// As the plugin said when it last started: a restriction holds while nothing runs, too.
     pub(super) special_paths: SpecialPaths,
+    /// As its entry stated when it last started: they hold at the entrance before anything runs, too.
+    pub(super) limits: Limits,
     /// Whether it is being disabled: whoever finds it so finishes that.
     pub(super) disabling: bool,
 }
@@ -47,6 +49,7 @@ impl Record {
             running_version: prepared.running_version.clone(),
             running_sha256: prepared.sha256,
             runtime: prepared.runtime,
+            limits: prepared.plan.limits.clone(),
             ..self.clone()
         }
     }
@@ -169,6 +172,7 @@ struct Stored {
     running_sha256: Option<String>,
     runtime: RuntimeKind,
     special_paths: StoredPaths,
+    limits: Limits,
     disabling: bool,
 }
 
@@ -180,6 +184,7 @@ struct StoredPaths {
     local_storage: Vec<String>,
     seal_wrap_storage: Vec<String>,
     write_forwarded_storage: Vec<String>,
+    safe_reads: Vec<String>,
 }
 
 impl From<SpecialPaths> for StoredPaths {
@@ -190,6 +195,7 @@ impl From<SpecialPaths> for StoredPaths {
             local_storage: paths.local_storage,
             seal_wrap_storage: paths.seal_wrap_storage,
             write_forwarded_storage: paths.write_forwarded_storage,
+            safe_reads: paths.safe_reads,
         }
     }
 }
@@ -202,6 +208,7 @@ impl From<StoredPaths> for SpecialPaths {
             local_storage: paths.local_storage,
             seal_wrap_storage: paths.seal_wrap_storage,
             write_forwarded_storage: paths.write_forwarded_storage,
+            safe_reads: paths.safe_reads,
         }
     }
 }
@@ -225,6 +232,7 @@ impl Stored {
             running_sha256: record.running_sha256.map(|digest| digest.to_string()),
             runtime: record.runtime,
             special_paths: record.special_paths.into(),
+            limits: record.limits,
             disabling: record.disabling,
         }
     }
@@ -246,6 +254,7 @@ impl Stored {
             running_sha256: self.running_sha256.as_deref().map(str::parse).transpose()?,
             runtime: self.runtime,
             special_paths: self.special_paths.into(),
+            limits: self.limits,
             disabling: self.disabling,
         };
         record.storage_prefix()?;
@@ -277,6 +286,10 @@ mod tests {
             special_paths: SpecialPaths {
                 root: vec!["config".to_owned()],
                 ..SpecialPaths::default()
+            },
+            limits: Limits {
+                concurrency: 3,
+                ..Limits::default()
             },
             disabling: false,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_contract::{Existence, Request, Response};
+use palisade_contract::{Existence, Operation, PluginErrorKind, Request, Response};
 
 use super::Inner;
 use super::mount::Mount;
@@ -20,11 +20,7 @@ pub(super) async fn handle(
     timeout: Option<Duration>,
 ) -> Result<Option<Response>, CallError> {
     let (mount, deadline) = address(inner, &mut request, timeout)?;
-    let mut response = mount.handle(request, deadline).await?;
-    if let Some(response) = &mut response {
-        mount.filter(response);
-    }
-    Ok(response)
+    answer(&mount, request, deadline).await
 }
 
 /// Whether the thing at the request's path exists.
@@ -35,6 +31,42 @@ pub(super) async fn exists(
 ) -> Result<Existence, CallError> {
     let (mount, deadline) = address(inner, &mut request, timeout)?;
     mount.exists(request, deadline).await
+}
+
+/// Answers a write: a creation if nothing is there, an update otherwise, in one request's time. A path without a check,
+/// or one that the plugin does not know, is left to the request itself.
+pub(super) async fn write(
+    inner: &Inner,
+    mut request: Request,
+    timeout: Option<Duration>,
+) -> Result<Option<Response>, CallError> {
+    let (mount, deadline) = address(inner, &mut request, timeout)?;
+    request.operation = match mount.exists(request.clone(), deadline).await {
+        Ok(Existence::Absent) => Operation::Create,
+        Ok(Existence::Present | Existence::Unchecked) => Operation::Update,
+        Err(CallError::Plugin(error)) if is_unknown(error.kind) => Operation::Update,
+        Err(error) => return Err(error),
+    };
+    answer(&mount, request, deadline).await
+}
+
+fn is_unknown(kind: PluginErrorKind) -> bool {
+    matches!(
+        kind,
+        PluginErrorKind::UnsupportedPath | PluginErrorKind::UnsupportedOperation
+    )
+}
+
+async fn answer(
+    mount: &Mount,
+    request: Request,
+    deadline: Deadline,
+) -> Result<Option<Response>, CallError> {
+    let mut response = mount.handle(request, deadline).await?;
+    if let Some(response) = &mut response {
+        mount.filter(response);
+    }
+    Ok(response)
 }
 
 /// Finds the mount, checks the request against its limits, and makes it the mount's.

@@ -189,6 +189,7 @@ async fn what_a_plugin_says_of_special_paths_is_clipped_and_kept() {
     let expected = SpecialPaths {
         root: vec!["config".to_owned()],
         unauthenticated: vec!["login".to_owned()],
+        safe_reads: vec!["safe/*".to_owned()],
         ..SpecialPaths::default()
     };
     assert_eq!(fixture.info().special_paths, expected);
@@ -301,20 +302,29 @@ async fn a_write_that_may_have_had_an_effect_is_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_read_is_sent_again_once() {
-    let fixture = Fixture::mounted().await;
-    let lost = fixture.ask("p/die").await.unwrap_err();
-    assert_eq!(lost.kind(), ErrorKind::Crashed);
-    assert_eq!(fixture.driver.calls(), 2);
+async fn a_read_that_may_have_had_an_effect_is_not_sent_twice() {
+    for operation in [Operation::Read, Operation::List] {
+        let fixture = Fixture::mounted().await;
+        let request = Request::new(operation, "p/die", Json::null());
+        let lost = fixture.runtime.handle(request, None).await.unwrap_err();
+        assert!(matches!(lost, CallError::Crashed { sent: true, .. }));
+        assert_eq!(fixture.driver.calls(), 1);
+    }
 }
 
 #[tokio::test]
-async fn a_listing_is_sent_again_once_and_its_own_failure_is_told() {
-    let fixture = Fixture::mounted().await;
-    let request = Request::new(Operation::List, "p/die", Json::null());
-    let lost = fixture.runtime.handle(request, None).await.unwrap_err();
-    assert_eq!(lost.kind(), ErrorKind::Crashed);
-    assert_eq!(fixture.driver.calls(), 2);
+async fn what_the_plugin_says_is_a_safe_read_is_sent_again_once_and_its_own_failure_is_told() {
+    for (operation, calls) in [
+        (Operation::Read, 2),
+        (Operation::List, 2),
+        (Operation::Update, 1),
+    ] {
+        let fixture = Fixture::mounted().await;
+        let request = Request::new(operation, "p/safe/die", Json::null());
+        let lost = fixture.runtime.handle(request, None).await.unwrap_err();
+        assert_eq!(lost.kind(), ErrorKind::Crashed);
+        assert_eq!(fixture.driver.calls(), calls, "{operation}");
+    }
 }
 
 #[tokio::test]
@@ -324,6 +334,41 @@ async fn a_write_that_never_left_is_sent_to_the_next_generation() {
     fixture.driver.latest().cut_off();
     assert_eq!(fixture.write("p/x").await.unwrap()["start"], 2);
     eventually("the one cut off is ended", || fixture.driver.alive() == 1).await;
+}
+
+#[tokio::test]
+async fn a_write_creates_or_updates_and_has_one_requests_time_for_both() {
+    let fixture = Fixture::mounted().await;
+    for (at, operation) in [("p/new", "create"), ("p/x", "update")] {
+        let request = Request::new(Operation::Update, at, Json::null());
+        let limit = Duration::from_secs(5);
+        let answer = fixture.runtime.write(request, Some(limit)).await.unwrap();
+        let said: Value = answer.unwrap().data.parse().unwrap();
+        assert_eq!(said["operation"], operation);
+        // The question alone takes the fake a tenth of a second.
+        assert!(said["time_left_ms"].as_u64().unwrap() <= 4900, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_entrys_limits_hold_at_the_entrance_after_a_restart() {
+    let fixture = Fixture::new().await;
+    let stated = Manifest {
+        sha256: hex::encode(Sha256::digest(executable())),
+        limits: [("message_bytes".to_owned(), "1024".to_owned())].into(),
+        ..manifest("p")
+    };
+    fixture.runtime.register(stated).await.unwrap();
+    fixture.enable("p").await.unwrap();
+    let fixture = fixture.restarted().await;
+    let large = Request::new(
+        Operation::Update,
+        "p/x",
+        Json::from_text(format!("\"{}\"", "x".repeat(2000))),
+    );
+    let refused = fixture.runtime.handle(large, None).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TooLarge);
+    assert_eq!(fixture.driver.launched(), 0);
 }
 
 #[tokio::test]

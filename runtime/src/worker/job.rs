@@ -182,6 +182,7 @@ async fn start(
         program: Program::Job(role),
         env: Vec::new(),
         directory: None,
+        remnant: None,
         limits: limits(budget),
     };
     let descriptors = [input, files.output.as_fd(), files.words.as_fd()];

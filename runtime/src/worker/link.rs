@@ -95,6 +95,7 @@ pub(super) struct Order {
     pub(super) program: Program,
     pub(super) env: Vec<(String, String)>,
     pub(super) directory: Option<String>,
+    pub(super) remnant: Option<String>,
     pub(super) limits: Vec<(Limit, u64)>,
 }
 
@@ -121,6 +122,11 @@ impl Link {
     /// The spawner's process.
     pub(super) fn process_id(&self) -> u32 {
         self.process_id
+    }
+
+    /// Whether the spawner has died.
+    pub(super) fn is_gone(&self) -> bool {
+        self.waiting.state().gone
     }
 
     /// Has a process started. When the caller goes away meanwhile, the process is killed as soon as it is there.
@@ -164,6 +170,7 @@ fn encoded(id: u64, order: Order) -> Result<Vec<u8>, WorkerError> {
         program,
         env,
         directory,
+        remnant,
         limits,
     } = order;
     let start = Start {
@@ -171,6 +178,7 @@ fn encoded(id: u64, order: Order) -> Result<Vec<u8>, WorkerError> {
         program,
         env,
         directory,
+        remnant,
         limits,
     };
     message::encode(&start).map_err(|bytes| WorkerError::TooLong {

@@ -35,6 +35,8 @@ pub(super) struct Start {
     pub(super) env: Vec<(String, String)>,
     /// Its working directory; the root directory when none is given.
     pub(super) directory: Option<String>,
+    /// A folder to remove once the server is gone.
+    pub(super) remnant: Option<String>,
     /// Its resource limits, soft and hard.
     pub(super) limits: Vec<(Limit, u64)>,
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::watch;
@@ -22,6 +23,9 @@ pub struct ProcessSpec<'a> {
     pub env: Vec<(String, String)>,
     /// The working directory; the root directory when none is given.
     pub directory: Option<String>,
+    /// A folder that the spawner removes after the server's death, with all that is in it; an orderly server does that
+    /// itself.
+    pub remnant: Option<String>,
     /// Resource limits, soft and hard.
     pub limits: Vec<(Limit, u64)>,
 }
@@ -77,6 +81,13 @@ impl Process {
         timeout(limit, self.exited()).await.ok()
     }
 
+    /// Whether it has died, reaped or not: asked of the kernel, which knows it first.
+    pub fn has_died(&self) -> bool {
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let now = Timespec::default();
+        poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+
     /// How it ended, if it has.
     pub fn exit(&self) -> Option<ProcessExit> {
         *self.exit.borrow()
@@ -99,6 +110,7 @@ pub(super) async fn spawn(
         program: Program::Given(spec.argv),
         env: spec.env,
         directory: spec.directory,
+        remnant: spec.remnant,
         limits: spec.limits,
     };
     let descriptors = [spec.executable, child_stdout.as_fd(), child_stderr.as_fd()];

@@ -1,5 +1,7 @@
 //! The spawner: one thread that starts what the server asks for, notices every end, and leaves nothing behind.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -40,6 +42,7 @@ pub(super) fn run(socket: BorrowedFd<'_>) -> u8 {
         socket,
         running: Vec::new(),
         orphans: Orphans::default(),
+        remnants: BTreeSet::new(),
     };
     while spawner.turn(server.as_fd()) {}
     spawner.end_everything();
@@ -64,6 +67,8 @@ struct Spawner<'a> {
     socket: BorrowedFd<'a>,
     running: Vec<Running>,
     orphans: Orphans,
+    /// Folders that the server would have removed at its end.
+    remnants: BTreeSet<String>,
 }
 
 impl Spawner<'_> {
@@ -113,6 +118,7 @@ impl Spawner<'_> {
         let Some((start, descriptors)) = message::receive::<Start>(self.socket) else {
             return false;
         };
+        self.remnants.extend(start.remnant.clone());
         match start_child(&start, descriptors) {
             Ok(child) => self.welcome(child),
             Err(error) => self.report(
@@ -160,6 +166,10 @@ impl Spawner<'_> {
             one.end();
         }
         self.orphans.end_all();
+        for folder in &self.remnants {
+            // It is not there after an orderly end.
+            let _ = fs::remove_dir_all(folder);
+        }
     }
 }
 

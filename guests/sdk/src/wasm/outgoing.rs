@@ -73,6 +73,7 @@ impl From<contract::Description> for backend::Description {
                 local_storage: paths.local_storage,
                 seal_wrap_storage: paths.seal_wrap_storage,
                 write_forwarded_storage: paths.write_forwarded_storage,
+                safe_reads: paths.safe_reads,
             },
         }
     }

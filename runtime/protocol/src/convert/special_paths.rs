@@ -12,6 +12,7 @@ impl From<SpecialPaths> for pb::Paths {
             local_storage: paths.local_storage,
             seal_wrap_storage: paths.seal_wrap_storage,
             write_forwarded_storage: paths.write_forwarded_storage,
+            safe_reads: paths.safe_reads,
             ..Self::default()
         }
     }
@@ -25,6 +26,7 @@ impl From<pb::Paths> for SpecialPaths {
             local_storage: paths.local_storage,
             seal_wrap_storage: paths.seal_wrap_storage,
             write_forwarded_storage: paths.write_forwarded_storage,
+            safe_reads: paths.safe_reads,
         }
     }
 }

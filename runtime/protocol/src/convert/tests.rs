@@ -326,13 +326,13 @@ proptest! {
 
     #[test]
     fn entries_and_paths_come_back_as_they_were(
-        key in text(), value in vec(any::<u8>(), 0..40), seal_wrap: bool, lists in [texts(), texts(), texts(), texts(), texts()],
+        key in text(), value in vec(any::<u8>(), 0..40), seal_wrap: bool, lists in [texts(), texts(), texts(), texts(), texts(), texts()],
     ) {
         let entry = StorageEntry { key, value, seal_wrap };
         prop_assert_eq!(StorageEntry::from(carried(pb::StorageEntry::from(entry.clone()))), entry);
-        let [root, unauthenticated, local_storage, seal_wrap_storage, write_forwarded_storage] = lists;
+        let [root, unauthenticated, local_storage, seal_wrap_storage, write_forwarded_storage, safe_reads] = lists;
         let paths = SpecialPaths {
-            root, unauthenticated, local_storage, seal_wrap_storage, write_forwarded_storage,
+            root, unauthenticated, local_storage, seal_wrap_storage, write_forwarded_storage, safe_reads,
         };
         prop_assert_eq!(SpecialPaths::from(carried(pb::Paths::from(paths.clone()))), paths);
     }

@@ -16,6 +16,9 @@ use crate::worker::{Process, ProcessExit};
 /// How long a call waits for the exit that explains its failure, or for an answer that was under way at the exit.
 const REASON_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// How much earlier than ours a peer's clock may strike: deadlines travel rounded, and timers fire by the millisecond.
+const CLOCK_SLACK: Duration = Duration::from_millis(50);
+
 /// How much of a peer's text stands in an error, in characters.
 const TEXT_CHARS_MAX: usize = 256;
 
@@ -36,8 +39,8 @@ impl Caller<'_> {
         deadline: Deadline,
         call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Result<T, CallError> {
-        if let Some(exit) = self.process.exit() {
-            return Err(self.crashed(exit.to_string(), false));
+        if self.process.has_died() {
+            return Err(self.found_dead().await);
         }
         if deadline.left().is_zero() {
             return Err(self.late(deadline));
@@ -67,9 +70,18 @@ impl Caller<'_> {
         }
     }
 
+    /// Nothing was sent to it.
+    async fn found_dead(&self) -> CallError {
+        let exit = self.process.exited_within(REASON_TIMEOUT).await;
+        let reason = exit.map_or_else(|| "died".to_owned(), |exit| exit.to_string());
+        self.crashed(reason, false)
+    }
+
     async fn explain(&self, status: &Status, deadline: Deadline) -> CallError {
         match status.code() {
             _ if is_late(status) => self.late(deadline),
+            // A plugin's server has the same deadline, and ends a call that is late as cancelled.
+            Code::Cancelled if deadline.left() <= CLOCK_SLACK => self.late(deadline),
             Code::OutOfRange if is_local(status) => self.too_large(status),
             _ if is_transport(status) => self.lost(status).await,
             Code::Unavailable => match self.process.exit() {

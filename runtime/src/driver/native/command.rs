@@ -30,6 +30,7 @@ pub(super) fn of<'a>(
         argv: argv(plan),
         env: env.into_iter().collect(),
         directory: Some(directory.text().to_owned()),
+        remnant: Some(directory.root_text().to_owned()),
         limits: vec![(Limit::Core, 0), (Limit::Descriptors, DESCRIPTORS)],
     })
 }

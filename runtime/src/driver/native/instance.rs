@@ -26,7 +26,7 @@ use super::process::NativeProcess;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
 use crate::driver::{Exit, Instance, LaunchPlan};
-use crate::services::{Changes, Deadline};
+use crate::services::{Changes, Deadline, Untold};
 use crate::{CallError, LaunchError, Limits};
 
 /// What a message may have on top of its body, in bytes: headers, warnings, lease data.
@@ -96,20 +96,18 @@ impl NativeInstance {
     /// Tells the plugin which keys other live stores of the mount have committed: there are others while a new generation
     /// takes over.
     async fn catch_up(&self, deadline: Deadline) -> Result<(), CallError> {
-        if !self.services.has_news() {
+        let Some(Untold { changes, upto }) = self.services.untold() else {
             return Ok(());
-        }
-        let told = self.services.tell(deadline).await;
-        let telling = told.ok_or_else(|| self.caller().late(deadline))?;
-        match &telling.changes {
+        };
+        match changes {
             Changes::Keys(keys) => {
                 for key in keys {
-                    self.invalidate(key, deadline).await?;
+                    self.invalidate(&key, deadline).await?;
                 }
             }
             Changes::Lost => return Err(self.lost_track()),
         }
-        telling.done();
+        self.services.told(upto);
         Ok(())
     }
 

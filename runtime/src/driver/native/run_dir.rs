@@ -1,9 +1,11 @@
-//! The private folder of one process: its sockets, and its working directory.
+//! The private folder of one process: its sockets, and its working directory. All of a server are in one folder, which
+//! the spawner removes should the server die without having done so.
 
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use palisade_protocol::handshake::SOCKET_PATH_BYTES_MAX;
 use tempfile::TempDir;
@@ -11,18 +13,40 @@ use tempfile::TempDir;
 /// Room for the name of a socket: `/plugin` and the digits that Go appends, with something to spare.
 const SOCKET_NAME_BYTES: usize = 32;
 
+/// Where a driver makes them. Others may pass through it (mode 0711), and see nothing. Removed with the last in it.
+#[derive(Default)]
+pub(super) struct RunDirs {
+    root: OnceLock<Arc<TempDir>>,
+}
+
 /// A folder that only this user can enter (mode 0700), removed when the value is dropped.
 pub(super) struct RunDir {
     directory: TempDir,
+    /// Dropped after what lies in it.
+    root: Arc<TempDir>,
 }
 
-impl RunDir {
-    pub(super) fn create() -> Result<Self, RunDirError> {
-        // From the start, and not changed afterwards: in between somebody could enter.
-        let directory = tempfile::Builder::new()
+impl RunDirs {
+    /// The folder of them all, made at the first use.
+    fn root(&self) -> io::Result<&Arc<TempDir>> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let made = tempfile::Builder::new()
             .prefix("palisade-")
-            .permissions(Permissions::from_mode(0o700))
+            .permissions(Permissions::from_mode(0o711))
             .tempdir()?;
+        // One that was made at the same time is as good, and this one goes away.
+        Ok(self.root.get_or_init(|| Arc::new(made)))
+    }
+
+    pub(super) fn create(&self) -> Result<RunDir, RunDirError> {
+        // From the start, and not changed afterwards: in between somebody could enter.
+        let root = self.root()?;
+        let directory = tempfile::Builder::new()
+            .prefix("")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(root.path())?;
         let path = directory.path();
         let (length, limit) = (
             path.as_os_str().len(),
@@ -36,7 +60,18 @@ impl RunDir {
                 limit,
             });
         }
-        Ok(Self { directory })
+        Ok(RunDir {
+            directory,
+            root: Arc::clone(root),
+        })
+    }
+}
+
+impl RunDir {
+    /// The folder that holds it and those of all other processes, as text.
+    pub(super) fn root_text(&self) -> &str {
+        let root = self.root.path().to_str();
+        root.expect("a path that is no text was refused when it was made")
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -92,20 +127,24 @@ mod tests {
 
     #[test]
     fn the_folder_is_private_and_goes_away() {
-        let directory = RunDir::create().expect("a folder can be made");
-        let path = directory.path().to_path_buf();
-        let mode = path.metadata().expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        let all = RunDirs::default();
+        let directory = all.create().expect("a folder can be made");
+        let (path, root) = (
+            directory.path().to_path_buf(),
+            PathBuf::from(directory.root_text()),
+        );
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&root)), (0o700, 0o711));
         drop(directory);
         assert!(!path.exists());
+        drop(all);
+        assert!(!root.exists());
     }
 
     #[test]
     fn only_a_socket_directly_in_the_folder_is_one_of_its_own() {
-        let (ours, theirs) = (
-            RunDir::create().expect("one"),
-            RunDir::create().expect("another"),
-        );
+        let all = RunDirs::default();
+        let (ours, theirs) = (all.create().expect("one"), all.create().expect("another"));
         let good = ours.path().join("plugin1");
         let foreign = theirs.path().join("plugin1");
         let _listeners = [UnixListener::bind(&good), UnixListener::bind(&foreign)]

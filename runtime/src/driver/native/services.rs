@@ -1,6 +1,5 @@
 //! What the host serves one instance on its socket: storage and system view, each call through a scope of the mount.
 
-mod news;
 mod storage;
 mod system;
 
@@ -15,8 +14,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 
 use super::transactions::Transactions;
-use crate::services::{Deadline, MountServices, Scope, StoreId};
-use news::News;
+use crate::services::{Cursor, Deadline, MountServices, News, Scope, Untold};
 
 /// The largest message that a plugin may send to the host, in bytes: a stored value of the largest size and more, so
 /// that one which is too large is refused by storage, with its words.
@@ -37,7 +35,6 @@ struct Inner {
     phase: AtomicU8,
     /// How long a call may take that says nothing of it.
     timeout: Duration,
-    store: StoreId,
     news: News,
 }
 
@@ -54,7 +51,7 @@ pub(super) enum Phase {
 
 impl InstanceServices {
     pub(super) fn new(services: Arc<MountServices>, timeout: Duration) -> Self {
-        let (store, cursor) = services.changes().join();
+        let news = News::join(services.changes());
         let transactions = Transactions::new(timeout);
         let phase = AtomicU8::new(Phase::Setup as u8);
         Self {
@@ -63,8 +60,7 @@ impl InstanceServices {
                 transactions,
                 phase,
                 timeout,
-                store,
-                news: News::new(cursor),
+                news,
             }),
         }
     }
@@ -87,6 +83,20 @@ impl InstanceServices {
         }
     }
 
+    /// What the plugin has to be told before a request goes on.
+    pub(super) fn untold(&self) -> Option<Untold> {
+        self.inner.news.untold(self.inner.services.changes())
+    }
+
+    /// The plugin has heard all of it.
+    pub(super) fn told(&self, upto: Cursor) {
+        self.inner.news.told(upto);
+    }
+
+    fn pass_over_own(&self) {
+        self.inner.news.pass_over_own(self.inner.services.changes());
+    }
+
     fn transactions(&self) -> &Transactions {
         &self.inner.transactions
     }
@@ -97,9 +107,9 @@ impl InstanceServices {
         let services = &self.inner.services;
         match self.inner.phase.load(Ordering::SeqCst) {
             phase if phase == Phase::Setup as u8 => Ok(services.setup_scope(deadline)),
-            phase if phase == Phase::Running as u8 => {
-                Ok(services.direct_scope(deadline).from_store(self.inner.store))
-            }
+            phase if phase == Phase::Running as u8 => Ok(services
+                .direct_scope(deadline)
+                .from_store(self.inner.news.store())),
             _ => Err(Status::new(Code::Unavailable, "this instance has ended")),
         }
     }

@@ -39,7 +39,10 @@ impl Transactions {
 
     /// Whether there is a place for one more; makes places by rolling back what was forgotten.
     pub(super) fn check_room(&self) -> Result<(), HostError> {
-        let mut table = self.table();
+        self.check_room_in(&mut self.table())
+    }
+
+    fn check_room_in(&self, table: &mut HashMap<String, Open>) -> Result<(), HostError> {
         table.retain(|_, open| open.since.elapsed() < self.age_max);
         if table.len() < TRANSACTIONS_MAX {
             return Ok(());
@@ -54,14 +57,15 @@ impl Transactions {
 
     /// Keeps a transaction and names it.
     pub(super) fn keep(&self, transaction: Box<dyn Transaction>) -> Result<String, HostError> {
-        self.check_room()?;
         let name = Uuid::new_v4().to_string();
         let transaction = Arc::new(tokio::sync::RwLock::new(Some(transaction)));
         let open = Open {
             transaction,
             since: Instant::now(),
         };
-        self.table().insert(name.clone(), open);
+        let mut table = self.table();
+        self.check_room_in(&mut table)?;
+        table.insert(name.clone(), open);
         Ok(name)
     }
 

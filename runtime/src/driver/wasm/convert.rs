@@ -372,6 +372,7 @@ pub(super) fn description(description: backend::Description) -> contract::Descri
             local_storage: paths.local_storage,
             seal_wrap_storage: paths.seal_wrap_storage,
             write_forwarded_storage: paths.write_forwarded_storage,
+            safe_reads: paths.safe_reads,
         },
     }
 }
