@@ -45,7 +45,9 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
 }
 
 async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, serve(&server, request)).await {
+    // Boxed, because it holds the future of everything that a request does.
+    let answer = Box::pin(serve(&server, request));
+    match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
         Ok(Ok(reply)) => reply.into_response(),
         Ok(Err(error)) => error.into_response(),
         Err(_) => ApiError::new(

@@ -152,7 +152,8 @@ impl Runtime {
         request: Request,
         timeout: Option<Duration>,
     ) -> Result<Option<Response>, CallError> {
-        request::write(&self.inner, request, timeout).await
+        // Boxed, because it holds the futures of two calls.
+        Box::pin(request::write(&self.inner, request, timeout)).await
     }
 
     /// Whether the thing at the request's path exists.

@@ -100,6 +100,24 @@ mod tests {
     }
 
     #[test]
+    fn the_document_lists_every_code_with_its_status() {
+        let document = include_str!("../../../docs/errors.md");
+        for kind in ErrorKind::ALL {
+            let code = kind.code();
+            let row = document
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{code}` |")))
+                .unwrap_or_else(|| panic!("docs/errors.md lacks {code}"));
+            let status = of(kind).as_u16().to_string();
+            let listed = row
+                .split('|')
+                .nth(2)
+                .is_some_and(|text| text.contains(&status));
+            assert!(listed, "{code} has {status}: {row}");
+        }
+    }
+
+    #[test]
     fn what_a_plugin_returns_has_the_status_of_openbao() {
         assert_eq!(plugin(PluginErrorKind::InvalidRequest, "x"), 400);
         assert_eq!(plugin(PluginErrorKind::UnsupportedOperation, "x"), 405);
