@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use comfy_table::{Table, presets};
 use palisade_contract::{Json, Operation, PluginType, Request};
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
@@ -43,7 +43,7 @@ pub struct Comparison {
 pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Comparison> {
     let runtime = runtime(workers).await?;
     let mut component = RawComponent::open(&built::component("hostile"))?;
-    let mut wire = BareWire::open().await?;
+    let mut wire = wire_floor(&runtime).await?;
     let mut measured = Comparison::nothing();
     for _ in 0..effort.rounds {
         turn(&mut measured.component_floor, effort, async || {
@@ -51,11 +51,14 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Compari
         })
         .await?;
         turn(&mut measured.wire_floor, effort, async || {
-            wire.read(PATH).await.map(drop)
+            wire.ask().await.map(drop)
         })
         .await?;
         for (mount, samples) in measured.ways() {
-            turn(samples, effort, async || read(&runtime, mount).await).await?;
+            turn(samples, effort, async || {
+                read(&runtime, mount).await.map(drop)
+            })
+            .await?;
         }
     }
     runtime.shutdown().await;
@@ -147,6 +150,20 @@ fn micros(time: Duration) -> String {
     format!("{:.1} µs", time.as_secs_f64() * 1e6)
 }
 
+/// The floor of the process, with the very messages that the process is sent and answers with.
+async fn wire_floor(runtime: &Runtime) -> anyhow::Result<BareWire> {
+    let path = "native/".parse()?;
+    let mounts = runtime.mounts();
+    let mount = mounts.iter().find(|mount| mount.path == path);
+    let mount = mount.context("the process is mounted")?;
+    let mut request = Request::new(Operation::Read, PATH, Json::null());
+    request.mount_point = mount.path.to_string();
+    request.mount_type = mount.plugin.to_string();
+    request.mount_accessor.clone_from(&mount.accessor);
+    let answer = read(runtime, "native").await?;
+    BareWire::open(request, answer.as_str()).await
+}
+
 /// A runtime with the same guest mounted in every way.
 async fn runtime(workers: Workers) -> anyhow::Result<Runtime> {
     let directory = built::target_directory();
@@ -220,9 +237,9 @@ async fn enable(runtime: &Runtime, path: &str, plugin: &str) -> anyhow::Result<(
     Ok(())
 }
 
-async fn read(runtime: &Runtime, mount: &str) -> anyhow::Result<()> {
+async fn read(runtime: &Runtime, mount: &str) -> anyhow::Result<Json> {
     let request = Request::new(Operation::Read, format!("{mount}/{PATH}"), Json::null());
     let answer = runtime.handle(request, None).await?;
-    ensure!(answer.is_some(), "{mount} had nothing to say");
-    Ok(())
+    let answer = answer.with_context(|| format!("{mount} had nothing to say"))?;
+    Ok(answer.data)
 }

@@ -85,6 +85,4 @@ enum StartError {
     Listen(#[from] listener::ListenError),
     #[error("cannot print the handshake line: {0}")]
     Announce(#[source] std::io::Error),
-    #[error("the server failed: {0}")]
-    Serve(#[from] tonic::transport::Error),
 }

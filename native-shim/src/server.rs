@@ -5,11 +5,16 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use palisade_contract::Plugin;
 use palisade_protocol::cert::{Identity, client_config, server_config};
 use palisade_protocol::env::PluginEnv;
 use palisade_protocol::handshake::{Address, Handshake};
 use palisade_protocol::health::health_server::HealthServer;
+use palisade_protocol::joined::Joined;
 use palisade_protocol::logical::plugin_version_server::PluginVersionServer;
 use palisade_protocol::multiplexing::plugin_multiplexing_server::PluginMultiplexingServer;
 use palisade_protocol::pb::backend_server::BackendServer;
@@ -19,9 +24,10 @@ use palisade_protocol::plugin::grpc_stdio_server::GrpcStdioServer;
 use palisade_protocol::version::{self, BACKEND_PROTOCOL_VERSION};
 use palisade_protocol::{BROKER_DIAL_TIMEOUT, MESSAGE_BYTES_MAX};
 use tokio::signal::unix::{SignalKind, signal};
-use tonic::transport::Server;
-use tonic::transport::server::Router;
+use tokio::sync::mpsc;
+use tonic::service::Routes;
 
+use crate::accept::Proven;
 use crate::broker::Broker;
 use crate::channel::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
 use crate::instances::Instances;
@@ -33,6 +39,9 @@ use crate::services::{
 use crate::stdout::Backlog;
 use crate::stop::Stop;
 use crate::{StartError, accept, listener, parent};
+
+/// How many calls one connection may have under way: those of every mount that the process serves.
+const CALLS_MAX: u32 = 4096;
 
 /// How long calls in flight may take once the host has asked for the end. It kills after two seconds.
 const DRAIN_MAX: Duration = Duration::from_millis(1500);
@@ -57,7 +66,7 @@ pub(crate) async fn run(
     parent::watch(stop.clone()).map_err(StartError::Runtime)?;
     let broker = Arc::new(Broker::new(BROKER_DIAL_TIMEOUT));
     let instances = Arc::new(Instances::new(plugin, Arc::clone(&broker), to_host));
-    let router = router(instances, broker, backlog, &stop);
+    let services = services(instances, broker, backlog, &stop);
     let incoming = accept::incoming(listener.socket, from_host);
 
     let line = Handshake {
@@ -69,10 +78,35 @@ pub(crate) async fn run(
     announce(&stdout.real, &line).map_err(StartError::Announce)?;
 
     tokio::select! {
-        served = router.serve_with_incoming_shutdown(incoming, stop.requested()) => served?,
+        () = answer(services, incoming, &stop) => {}
         () = overdue(&stop) => {}
     }
     Ok(())
+}
+
+/// Serves each connection until the host asks for the end, and then the calls that are under way.
+///
+/// Without tonic's own server, which would start a timer for each call: a host that waits no longer resets the stream.
+async fn answer(services: Routes, mut incoming: mpsc::Receiver<Proven>, stop: &Stop) {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(CALLS_MAX);
+    let connections = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            () = stop.requested() => break,
+            arrived = incoming.recv() => match arrived {
+                Some(stream) => stream,
+                None => break,
+            },
+        };
+        let service = TowerToHyperService::new(services.clone());
+        let connection = http.serve_connection(Joined(TokioIo::new(stream)), service);
+        // A connection that fails is the host's to open anew.
+        tokio::spawn(connections.watch(connection));
+    }
+    connections.shutdown().await;
 }
 
 /// One write, so that no host sees half a line.
@@ -100,19 +134,16 @@ fn watch_signals(stop: &Stop) -> Result<(), StartError> {
     Ok(())
 }
 
-fn router(
+fn services(
     instances: Arc<Instances>,
     broker: Arc<Broker>,
     backlog: Arc<Backlog>,
     stop: &Stop,
-) -> Router {
+) -> Routes {
     let backend = BackendServer::new(BackendService::new(Arc::clone(&instances)))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .add_service(backend)
+    Routes::new(backend)
         .add_service(GrpcBrokerServer::new(BrokerService::new(
             broker,
             stop.clone(),
@@ -127,4 +158,5 @@ fn router(
         .add_service(HealthServer::new(HealthService::new(stop.clone())))
         .add_service(PluginMultiplexingServer::new(MultiplexingService))
         .add_service(PluginVersionServer::new(VersionService::new(instances)))
+        .prepare()
 }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use palisade_contract as contract;
 use palisade_protocol::cert::{
     Identity, PeerCertificate, SERVER_NAME, client_config, server_config,
 };
@@ -25,23 +26,22 @@ use tonic::{Request, Response, Status};
 /// The first argument of a process that is to be the far end of [`BareWire`].
 pub const FAR_END: &str = "--far-end";
 
-/// What the far end answers every request with.
-const ANSWER: &str = r#"{"path":"echo"}"#;
-
 /// A connection to a far end in a process of its own. Dropping it ends the process.
 pub struct BareWire {
     client: BackendClient<Channel>,
+    args: pb::HandleRequestArgs,
     child: Child,
     _directory: tempfile::TempDir,
 }
 
 impl BareWire {
-    /// Starts this very program as the far end, and connects.
+    /// Starts this very program as the far end, and connects. The messages are those of the call that is compared:
+    /// `request` as the mount gets it, and the data that it answers with.
     ///
     /// # Errors
     ///
     /// When the process cannot be started or does not announce itself.
-    pub async fn open() -> anyhow::Result<Self> {
+    pub async fn open(request: contract::Request, answer: &str) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let socket = directory.path().join("socket");
         let identity = Identity::generate()?;
@@ -49,6 +49,7 @@ impl BareWire {
             .arg(FAR_END)
             .arg(&socket)
             .arg(identity.certificate().to_pem())
+            .arg(answer)
             .stdout(Stdio::piped())
             .spawn()?;
         let announced = announced_certificate(&mut child)?;
@@ -56,27 +57,19 @@ impl BareWire {
         let client = BackendClient::new(channel);
         Ok(Self {
             client,
+            args: request.into(),
             child,
             _directory: directory,
         })
     }
 
-    /// Sends a read of `path` and gives the length of the answer's data.
+    /// Sends the request and gives the length of the answer's data.
     ///
     /// # Errors
     ///
     /// When the call fails.
-    pub async fn read(&mut self, path: &str) -> anyhow::Result<usize> {
-        let request = pb::Request {
-            operation: "read".to_owned(),
-            path: path.to_owned(),
-            data: "null".to_owned(),
-            ..pb::Request::default()
-        };
-        let args = pb::HandleRequestArgs {
-            storage_id: 0,
-            request: Some(request),
-        };
+    pub async fn ask(&mut self) -> anyhow::Result<usize> {
+        let args = self.args.clone();
         let reply = self.client.handle_request(args).await?.into_inner();
         Ok(reply.response.map_or(0, |response| response.data.len()))
     }
@@ -90,14 +83,14 @@ impl Drop for BareWire {
     }
 }
 
-/// Is the far end, until it is killed: `arguments` are the socket's path and the host's certificate.
+/// Is the far end, until it is killed: `arguments` are the socket's path, the host's certificate, and the answer.
 ///
 /// # Errors
 ///
 /// When the arguments make no sense or the socket cannot be made.
 pub fn far_end(arguments: &[String]) -> anyhow::Result<()> {
-    let [socket, certificate] = arguments else {
-        anyhow::bail!("a socket and a certificate")
+    let [socket, certificate, answer] = arguments else {
+        anyhow::bail!("a socket, a certificate and an answer")
     };
     // One thread, as a plugin has: the floor is not allowed more than what is measured against it.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,17 +99,20 @@ pub fn far_end(arguments: &[String]) -> anyhow::Result<()> {
     runtime.block_on(serve(
         Path::new(socket),
         &PeerCertificate::from_pem(certificate)?,
+        FarEnd {
+            answer: answer.clone(),
+        },
     ))
 }
 
-async fn serve(socket: &Path, host: &PeerCertificate) -> anyhow::Result<()> {
+async fn serve(socket: &Path, host: &PeerCertificate, backend: FarEnd) -> anyhow::Result<()> {
     let identity = Identity::generate()?;
     let acceptor = TlsAcceptor::from(Arc::new(server_config(&identity, host)?));
     let listener = UnixListener::bind(socket)?;
     announce(identity.certificate())?;
     let (stream, _) = listener.accept().await?;
     let stream = acceptor.accept(stream).await?;
-    let service = TowerToHyperService::new(Routes::new(BackendServer::new(FarEnd)));
+    let service = TowerToHyperService::new(Routes::new(BackendServer::new(backend)));
     let connection = http2::Builder::new(TokioExecutor::new());
     Ok(connection
         .serve_connection(TokioIo::new(stream), service)
@@ -156,7 +152,9 @@ async fn connect(
 }
 
 /// Answers requests and nothing else.
-struct FarEnd;
+struct FarEnd {
+    answer: String,
+}
 
 #[tonic::async_trait]
 impl Backend for FarEnd {
@@ -165,7 +163,7 @@ impl Backend for FarEnd {
         _request: Request<pb::HandleRequestArgs>,
     ) -> Result<Response<pb::HandleRequestReply>, Status> {
         let response = pb::Response {
-            data: ANSWER.to_owned(),
+            data: self.answer.clone(),
             ..pb::Response::default()
         };
         Ok(Response::new(pb::HandleRequestReply {

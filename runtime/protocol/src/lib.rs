@@ -7,6 +7,7 @@ pub mod cert;
 pub mod convert;
 pub mod env;
 pub mod handshake;
+pub mod joined;
 pub mod log_line;
 pub mod version;
 

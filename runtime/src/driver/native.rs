@@ -14,6 +14,7 @@ mod services;
 mod startup;
 mod stdio;
 mod transactions;
+mod wire;
 
 use std::sync::Arc;
 

@@ -22,12 +22,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::Status;
 use tonic::service::Routes;
+use tonic::transport::Server;
 use tonic::transport::server::Connected;
-use tonic::transport::{Channel, Server};
 
 use super::channel::is_of;
 use super::output::Task;
 use super::run_dir::RunDir;
+use super::wire::Wire;
 
 /// How long a connection may take for its TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ pub(super) struct Broker {
 impl Broker {
     /// Opens the broker's stream, in a task of its own: a Go server answers only when it has something to say.
     pub(super) fn open(
-        channel: Channel,
+        wire: Wire,
         tls: Arc<ServerConfig>,
         process: u32,
         directory: &RunDir,
@@ -62,7 +63,7 @@ impl Broker {
         let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let stream = Task::spawn(async move {
             // A plugin without a broker fails where it needs one, with its own words.
-            let _ = hold_stream(channel, announcements).await;
+            let _ = hold_stream(wire, announcements).await;
         });
         Self {
             announce,
@@ -138,15 +139,12 @@ pub(super) enum BrokerError {
     Closed,
 }
 
-async fn hold_stream(
-    channel: Channel,
-    announcements: mpsc::Receiver<ConnInfo>,
-) -> Result<(), Status> {
+async fn hold_stream(wire: Wire, announcements: mpsc::Receiver<ConnInfo>) -> Result<(), Status> {
     let outgoing = stream::unfold(announcements, |mut announcements| async move {
         let next = announcements.recv().await?;
         Some((next, announcements))
     });
-    let mut broker = GrpcBrokerClient::new(channel);
+    let mut broker = GrpcBrokerClient::with_origin(wire, Wire::origin());
     let mut incoming = broker.start_stream(outgoing).await?.into_inner();
     // Backends serve nothing to the host, so where they listen is of no interest.
     while incoming.message().await?.is_some() {}
@@ -247,17 +245,5 @@ impl AsyncWrite for Accepted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use palisade_contract::PluginError;
 use tokio::time::{timeout, timeout_at};
-use tonic::{Code, Response, Status, TimeoutExpired};
+use tonic::{Code, Response, Status};
 
-use super::channel::ConnectionGone;
+use super::wire::WireError;
 use crate::CallError;
 use crate::services::Deadline;
 use crate::worker::{Process, ProcessExit};
@@ -169,9 +169,9 @@ pub(super) fn shown(status: &Status) -> String {
     format!("{:?}: {}", status.code(), text.escape_debug())
 }
 
-/// Whether the time was up: the plugin says so, or this side's transport does.
+/// Whether the plugin says that the time was up.
 pub(super) fn is_late(status: &Status) -> bool {
-    status.code() == Code::DeadlineExceeded || caused_by::<TimeoutExpired>(status)
+    status.code() == Code::DeadlineExceeded
 }
 
 /// Whether the failure comes from the connection, and not from the plugin's own words.
@@ -189,13 +189,9 @@ fn is_local(status: &Status) -> bool {
 
 /// Whether the connection was gone before the request could leave.
 fn was_never_sent(status: &Status) -> bool {
-    caused_by::<ConnectionGone>(status)
-}
-
-fn caused_by<E: Error + 'static>(status: &Status) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
-        if error.is::<E>() {
+        if matches!(error.downcast_ref(), Some(WireError::NeverSent)) {
             return true;
         }
         cause = error.source();
@@ -224,16 +220,15 @@ mod tests {
     }
 
     #[test]
-    fn time_that_is_up_is_known_whoever_says_it() {
+    fn time_that_is_up_is_known() {
         assert!(is_late(&Status::deadline_exceeded("")));
-        assert!(is_late(&Status::from_error(Box::new(TimeoutExpired(())))));
         assert!(!is_late(&Status::cancelled("Timeout expired")));
     }
 
     #[test]
     fn only_a_lost_connection_counts_as_never_sent() {
-        let lost = Status::from_error(Box::new(ConnectionGone));
+        let lost = Status::from_error(Box::new(WireError::NeverSent));
         assert!(was_never_sent(&lost));
-        assert!(!was_never_sent(&Status::unavailable("ConnectionGone")));
+        assert!(!was_never_sent(&Status::unavailable("NeverSent")));
     }
 }

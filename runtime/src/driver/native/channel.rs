@@ -1,9 +1,7 @@
 //! The one connection to a process: mutual TLS pinned both ways on its unix socket, HTTP/2 inside.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use hyper_util::rt::TokioIo;
 use palisade_protocol::cert::{self, Identity, SERVER_NAME};
 use palisade_protocol::health::HealthCheckRequest;
 use palisade_protocol::health::health_check_response::ServingStatus;
@@ -14,20 +12,16 @@ use rustls::pki_types::ServerName;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tonic::transport::{Channel, Endpoint, Uri};
-use tower::service_fn;
 
 use super::handshake::Peer;
 use super::startup::Startup;
+use super::wire::Wire;
 use crate::LaunchError;
 use crate::worker::Process;
 
-/// HTTP/2 windows of a connection between two processes of one machine: a body of some size does not wait for updates.
-const WINDOW_BYTES: u32 = 1 << 20;
-
 /// An open connection, and what serves the same peer in the other direction.
 pub(super) struct Connection {
-    pub(super) channel: Channel,
+    pub(super) wire: Wire,
     /// For the host's own sockets: the same identity, the same peer.
     pub(super) server_tls: Arc<ServerConfig>,
 }
@@ -45,13 +39,10 @@ impl Connection {
             .within("connection", dialler.dial(peer, process.id()))
             .await?;
         let stream = stream.map_err(|fault| startup.failed(fault))?;
-        let channel = startup.within("connection", over(stream)).await?;
-        let channel = channel.map_err(|fault| startup.failed(fault))?;
-        check_health(startup, channel.clone()).await?;
-        Ok(Self {
-            channel,
-            server_tls,
-        })
+        let wire = startup.within("connection", Wire::open(stream)).await?;
+        let wire = wire.map_err(|fault| startup.failed(fault))?;
+        check_health(startup, wire.clone()).await?;
+        Ok(Self { wire, server_tls })
     }
 }
 
@@ -100,37 +91,11 @@ pub(super) fn is_of(stream: &UnixStream, process: u32) -> bool {
     session.is_some_and(|leader| leader.as_raw_pid().cast_unsigned() == process)
 }
 
-/// HTTP/2 over a stream that is connected already. There is no second connection: a plugin is told apart by the one it
-/// was given, and what would answer on a new one is unknown.
-async fn over(stream: TlsStream<UnixStream>) -> Result<Channel, tonic::transport::Error> {
-    let taken = AtomicBool::new(false);
-    let stream = Arc::new(std::sync::Mutex::new(Some(TokioIo::new(stream))));
-    let connector = service_fn(move |_: Uri| {
-        let first = !taken.swap(true, Ordering::Relaxed);
-        let stream = if first {
-            stream.lock().ok().and_then(|mut held| held.take())
-        } else {
-            None
-        };
-        async move { stream.ok_or(ConnectionGone) }
-    });
-    Endpoint::from_static("http://localhost")
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .connect_with_connector(connector)
-        .await
-}
-
-/// The connection that there was is gone, and there is no other.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection to the process is gone")]
-pub(super) struct ConnectionGone;
-
-async fn check_health(startup: &Startup<'_>, channel: Channel) -> Result<(), LaunchError> {
+async fn check_health(startup: &Startup<'_>, wire: Wire) -> Result<(), LaunchError> {
     let request = HealthCheckRequest {
         service: HEALTH_SERVICE.to_owned(),
     };
-    let mut client = HealthClient::new(channel);
+    let mut client = HealthClient::with_origin(wire, Wire::origin());
     let answer = startup.call("health check", client.check(request)).await?;
     match answer.status() {
         ServingStatus::Serving => Ok(()),

@@ -17,7 +17,6 @@ use palisade_protocol::{MULTIPLEX_ID, logical, pb};
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use super::broker::Brokered;
@@ -25,6 +24,7 @@ use super::call::Caller;
 use super::process::NativeProcess;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
+use super::wire::Wire;
 use crate::driver::{Exit, Instance, LaunchPlan};
 use crate::services::{Changes, Deadline, Untold};
 use crate::{CallError, LaunchError, Limits};
@@ -65,7 +65,7 @@ impl NativeInstance {
             ..
         } = plan;
         ask_multiplexing(&process, startup).await?;
-        let client = Client::new(process.channel(), &limits);
+        let client = Client::new(process.wire(), &limits);
         let services = InstanceServices::new(services, limits.request_timeout);
         let brokered = process.broker().serve(services.routes()).await;
         let brokered = brokered.map_err(|fault| startup.failed(fault))?;
@@ -246,7 +246,7 @@ async fn ask_multiplexing(
     process: &NativeProcess,
     startup: &Startup<'_>,
 ) -> Result<bool, LaunchError> {
-    let mut client = PluginMultiplexingClient::new(process.channel());
+    let mut client = PluginMultiplexingClient::with_origin(process.wire(), Wire::origin());
     let question = client.multiplexing_support(MultiplexingSupportRequest {});
     Ok(startup
         .optional("multiplexing probe", question)
@@ -256,18 +256,19 @@ async fn ask_multiplexing(
 
 /// Calls of one instance into its process.
 struct Client {
-    backend: BackendClient<Channel>,
-    version: PluginVersionClient<Channel>,
+    backend: BackendClient<Wire>,
+    version: PluginVersionClient<Wire>,
     multiplex_id: MetadataValue<Ascii>,
 }
 
 impl Client {
-    fn new(channel: Channel, limits: &Limits) -> Self {
+    fn new(wire: Wire, limits: &Limits) -> Self {
         let bytes_max = limits.message_bytes.saturating_add(ENVELOPE_BYTES);
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         Self {
-            backend: BackendClient::new(channel.clone()).max_decoding_message_size(bytes_max),
-            version: PluginVersionClient::new(channel),
+            backend: BackendClient::with_origin(wire.clone(), Wire::origin())
+                .max_decoding_message_size(bytes_max),
+            version: PluginVersionClient::with_origin(wire, Wire::origin()),
             multiplex_id: multiplex_id(),
         }
     }

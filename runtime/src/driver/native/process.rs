@@ -7,13 +7,13 @@ use std::time::Duration;
 use palisade_protocol::plugin::Empty;
 use palisade_protocol::plugin::grpc_controller_client::GrpcControllerClient;
 use tokio::time::{Instant, timeout_at};
-use tonic::transport::Channel;
 
 use super::broker::Broker;
 use super::channel::Connection;
 use super::output::Task;
 use super::run_dir::RunDir;
 use super::stdio;
+use super::wire::Wire;
 use crate::services::MountServices;
 use crate::worker::Process;
 
@@ -23,7 +23,7 @@ const KILLED_TIMEOUT: Duration = Duration::from_secs(5);
 /// Dropping it kills the process, ends its tasks and removes its folder, in this order.
 pub(super) struct NativeProcess {
     process: Process,
-    channel: Channel,
+    wire: Wire,
     broker: Broker,
     _outputs: [Task; 2],
     _stdio: Task,
@@ -39,16 +39,13 @@ impl NativeProcess {
         outputs: [Task; 2],
         services: &Arc<MountServices>,
     ) -> Arc<Self> {
-        let Connection {
-            channel,
-            server_tls,
-        } = connection;
+        let Connection { wire, server_tls } = connection;
         Arc::new(Self {
-            broker: Broker::open(channel.clone(), server_tls, process.id(), &directory),
-            _stdio: stdio::follow(channel.clone(), services),
+            broker: Broker::open(wire.clone(), server_tls, process.id(), &directory),
+            _stdio: stdio::follow(wire.clone(), services),
             _outputs: outputs,
             process,
-            channel,
+            wire,
             _directory: directory,
         })
     }
@@ -57,8 +54,8 @@ impl NativeProcess {
         &self.process
     }
 
-    pub(super) fn channel(&self) -> Channel {
-        self.channel.clone()
+    pub(super) fn wire(&self) -> Wire {
+        self.wire.clone()
     }
 
     pub(super) fn broker(&self) -> &Broker {
@@ -68,7 +65,7 @@ impl NativeProcess {
     /// Asks it to end, and ends it at `until`.
     pub(super) async fn stop(&self, until: Instant) {
         let asked = async {
-            let mut controller = GrpcControllerClient::new(self.channel());
+            let mut controller = GrpcControllerClient::with_origin(self.wire(), Wire::origin());
             // The connection may break before the answer: the exit of the process is what counts.
             let _ = controller.shutdown(Empty {}).await;
             self.process.exited().await

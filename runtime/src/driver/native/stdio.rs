@@ -5,10 +5,10 @@ use std::sync::Arc;
 use palisade_protocol::plugin::grpc_stdio_client::GrpcStdioClient;
 use palisade_protocol::plugin::stdio_data::Channel as Source;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use super::lines::Lines;
 use super::output::Task;
+use super::wire::Wire;
 use crate::services::MountServices;
 
 /// The largest piece that is taken at once, in bytes; go-plugin's have a kibibyte.
@@ -17,16 +17,17 @@ const PIECE_BYTES_MAX: usize = 1 << 20;
 /// Reads until the process ends: an unread stream makes a plugin wait that prints much.
 ///
 /// In a task of its own: a Go server answers with its first piece only, which may never come.
-pub(super) fn follow(channel: Channel, services: &Arc<MountServices>) -> Task {
+pub(super) fn follow(wire: Wire, services: &Arc<MountServices>) -> Task {
     let services = Arc::clone(services);
     Task::spawn(async move {
         // The end of the stream, and a plugin without it, are no news.
-        let _ = read(channel, &services).await;
+        let _ = read(wire, &services).await;
     })
 }
 
-async fn read(channel: Channel, services: &MountServices) -> Result<(), Status> {
-    let mut client = GrpcStdioClient::new(channel).max_decoding_message_size(PIECE_BYTES_MAX);
+async fn read(wire: Wire, services: &MountServices) -> Result<(), Status> {
+    let mut client = GrpcStdioClient::with_origin(wire, Wire::origin())
+        .max_decoding_message_size(PIECE_BYTES_MAX);
     let mut pieces = client.stream_stdio(()).await?.into_inner();
     let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
     while let Some(piece) = pieces.message().await? {
