@@ -34,7 +34,7 @@ use link::Link;
 use role::Role;
 
 /// The handle to the spawner. Dropping the last one ends it, and with it everything it started. When the spawner dies by
-/// itself, so does everything it started, and the next use makes another.
+/// itself, so do the processes it started, and the next use makes another.
 #[derive(Clone)]
 pub struct Workers {
     link: Arc<Mutex<Result<Arc<Link>, String>>>,
@@ -92,16 +92,17 @@ impl Workers {
         job::run(&*self.link()?, role, input, budget).await
     }
 
-    /// The spawner's process, for diagnostics.
+    /// The spawner's process, dead or alive, for diagnostics.
     pub fn process_id(&self) -> Option<u32> {
-        self.link().ok().map(|link| link.process_id())
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.as_ref().ok().map(|link| link.process_id())
     }
 
     fn link(&self) -> Result<Arc<Link>, WorkerError> {
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(&*link, Ok(link) if link.is_gone()) {
+        if !matches!(&*link, Ok(link) if !link.is_gone()) {
             tracing::error!(
-                "the spawner died, and with it every process of a plugin; a new one is made"
+                "the spawner is gone, and with it every process of a plugin; a new one is made"
             );
             *link = open_link();
         }

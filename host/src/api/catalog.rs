@@ -1,6 +1,7 @@
 //! `sys/plugins/catalog`: what is registered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use palisade_contract::PluginType;
 use palisade_runtime::catalog::{Entry, EntryKey, EntrySummary, Manifest};
@@ -228,11 +229,19 @@ fn entry_info(entry: &Entry) -> Value {
     info
 }
 
+/// A time as it can be stated again: in seconds, or with its unit.
+fn stated_time(time: Duration) -> Value {
+    match time.subsec_millis() {
+        0 => json!(time.as_secs()),
+        _ => json!(format!("{}ms", time.as_millis())),
+    }
+}
+
 /// What the entry may use, by the names with which it is stated. A process is held to fewer of them.
 fn limits_info(entry: &Entry) -> Value {
     let limits = &entry.limits;
     let mut info = json!({
-        "request_timeout": limits.request_timeout.as_secs_f64(),
+        "request_timeout": stated_time(limits.request_timeout),
         "concurrency": limits.concurrency,
         "queue": limits.queue,
         "message_bytes": limits.message_bytes,

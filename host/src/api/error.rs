@@ -2,7 +2,9 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
-use palisade_runtime::{CallError, ErrorKind, GrammarError, MountError, RegisterError};
+use palisade_runtime::{
+    CallError, ErrorKind, GrammarError, LaunchError, MountError, RegisterError,
+};
 use serde_json::json;
 
 use super::{ERROR_CODE_HEADER, reply, status};
@@ -14,6 +16,8 @@ pub(super) struct ApiError {
     code: Option<&'static str>,
     /// `None` for the 404 that says nothing.
     text: Option<String>,
+    /// After how many seconds trying again makes sense, where that is known.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -22,6 +26,7 @@ impl ApiError {
             status: status::of(kind),
             code: Some(kind.code()),
             text: Some(text.into()),
+            retry_after: None,
         }
     }
 
@@ -36,6 +41,7 @@ impl ApiError {
             status: StatusCode::NOT_FOUND,
             code: None,
             text: None,
+            retry_after: None,
         }
     }
 
@@ -50,6 +56,7 @@ impl ApiError {
             status: StatusCode::FORBIDDEN,
             code: Some("permission-denied"),
             text: Some("permission denied".to_owned()),
+            retry_after: None,
         }
     }
 
@@ -58,6 +65,7 @@ impl ApiError {
             status: StatusCode::METHOD_NOT_ALLOWED,
             code: Some("unsupported-operation"),
             text: Some("unsupported operation".to_owned()),
+            retry_after: None,
         }
     }
 
@@ -67,6 +75,7 @@ impl ApiError {
             status: StatusCode::BAD_REQUEST,
             code: Some(ErrorKind::Plugin.code()),
             text: Some(text),
+            retry_after: None,
         }
     }
 
@@ -88,7 +97,17 @@ impl ApiError {
 
 impl From<CallError> for ApiError {
     fn from(error: CallError) -> Self {
-        Self::new(error.kind(), error.to_string()).with_status(status::of_call(&error))
+        let retry_after = match &error {
+            CallError::Overloaded { .. } => Some(1),
+            CallError::Launch(LaunchError::Backoff { wait, .. }) => {
+                Some(wait.as_secs().saturating_add(1))
+            }
+            _ => None,
+        };
+        Self {
+            retry_after,
+            ..Self::new(error.kind(), error.to_string()).with_status(status::of_call(&error))
+        }
     }
 }
 
@@ -124,8 +143,8 @@ impl IntoResponse for ApiError {
         if let Some(code) = self.code {
             headers.insert(ERROR_CODE_HEADER, HeaderValue::from_static(code));
         }
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            headers.insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(http::header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -52,6 +52,11 @@ pub(super) fn of_call(error: &CallError) -> StatusCode {
         CallError::TooLarge { what, .. } if *what != "request body" => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
+        // The client asked an enabled mount: that its plugin cannot be started is none of its doing.
+        CallError::Launch(error) => match of(error.kind()) {
+            status if status.is_client_error() => StatusCode::INTERNAL_SERVER_ERROR,
+            status => status,
+        },
         other => of(other.kind()),
     }
 }

@@ -109,15 +109,27 @@ fn simple_rows(lines: &[Map<String, Value>]) -> Vec<[String; 3]> {
     let header = ["Name", "Type", "Version"].map(str::to_owned);
     let rows = lines
         .iter()
-        .map(|line| ["name", "type", "version"].map(|key| cell(line, key)));
+        .map(|line| [cell(line, "name"), cell(line, "type"), version(line)]);
     std::iter::once(header).chain(rows).collect()
 }
 
 fn detailed_rows(lines: &[Map<String, Value>]) -> Vec<[String; 5]> {
     let header = ["Name", "Type", "Version", "Runtime", "SHA-256"].map(str::to_owned);
-    let keys = ["name", "type", "version", "runtime", "sha256"];
-    let rows = lines.iter().map(|line| keys.map(|key| cell(line, key)));
+    let rows = lines.iter().map(|line| {
+        let [name, kind, runtime, digest] =
+            ["name", "type", "runtime", "sha256"].map(|key| cell(line, key));
+        [name, kind, version(line), runtime, digest]
+    });
     std::iter::once(header).chain(rows).collect()
+}
+
+/// The version, and whether another entry stands in front of this builtin.
+fn version(line: &Map<String, Value>) -> String {
+    let version = cell(line, "version");
+    match line.get("shadowed").and_then(Value::as_bool) {
+        Some(true) => format!("{version} (shadowed)"),
+        _ => version,
+    }
 }
 
 fn cell(line: &Map<String, Value>, key: &str) -> String {

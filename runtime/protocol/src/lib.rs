@@ -1,7 +1,7 @@
 //! The wire contract between a secrets server and its native plugins, for both halves: go-plugin's handshake, broker
 //! and certificates, and the gRPC services of OpenBao's logical backends.
 //!
-//! Nothing here does I/O. What comes from a peer is untrusted: every parser has caps, and none panics.
+//! Nothing here does I/O of its own. What comes from a peer is untrusted: every parser has caps, and none panics.
 
 pub mod cert;
 pub mod convert;

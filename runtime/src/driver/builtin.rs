@@ -13,7 +13,7 @@ use palisade_contract::{
 
 use super::{Driver, Exit, Instance, LaunchPlan};
 use crate::catalog::Program;
-use crate::services::{Changes, Cursor, Deadline, MountServices, News, Scope, Untold};
+use crate::services::{Changes, Deadline, MountServices, News, Scope, Untold};
 use crate::{CallError, LaunchError, Limits, Timeouts};
 
 /// Starts builtins. They are trusted code of the server's own: nothing limits their memory or their time on a thread,
@@ -61,11 +61,7 @@ impl Driver for BuiltinDriver {
             description,
             maker,
             limits: plan.limits,
-            news,
-            made: RwLock::new(Made {
-                backend,
-                knows: Cursor::default(),
-            }),
+            made: RwLock::new(Arc::new(Made { backend, news })),
         }))
     }
 }
@@ -106,34 +102,32 @@ struct BuiltinInstance {
     description: Description,
     maker: Maker,
     limits: Limits,
-    news: News,
-    made: RwLock<Made>,
+    made: RwLock<Arc<Made>>,
 }
 
-/// A backend, and the commits that were there when it was made.
+/// A backend, and what it has heard of others' commits: a request tells the very one that it then uses.
 struct Made {
     backend: Arc<dyn Backend>,
-    knows: Cursor,
+    news: News,
 }
 
 impl BuiltinInstance {
-    fn backend(&self) -> Arc<dyn Backend> {
+    fn made(&self) -> Arc<Made> {
         let made = self.made.read();
-        let made = made.unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&made.backend)
+        Arc::clone(&made.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Of two that were made at once, the one that knows more stays.
-    fn replace_backend(&self, fresh: Made) {
+    fn replace(&self, fresh: &Arc<Made>) {
         let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
-        if fresh.knows >= made.knows {
-            *made = fresh;
+        if fresh.news.heard() > made.news.heard() {
+            *made = Arc::clone(fresh);
         }
     }
 
     fn scope(&self, deadline: Deadline) -> Scope {
         let scope = self.maker.services.direct_scope(deadline);
-        scope.from_store(self.news.store())
+        scope.from_store(self.made().news.store())
     }
 
     /// Waits for a call into the backend, and gives what it says.
@@ -146,29 +140,39 @@ impl BuiltinInstance {
         answer.map_err(CallError::Plugin)
     }
 
-    /// Tells the backend which keys other live stores of the mount have committed: there are others while a new
+    /// The backend, told which keys other live stores of the mount have committed: there are others while a new
     /// generation takes over.
-    async fn catch_up(&self, deadline: Deadline) -> Result<(), CallError> {
+    async fn caught_up(&self, deadline: Deadline) -> Result<Arc<dyn Backend>, CallError> {
         let feed = self.maker.services.changes();
-        let Some(Untold { changes, upto }) = self.news.untold(feed) else {
-            return Ok(());
-        };
-        match changes {
-            Changes::Keys(keys) => {
-                for key in keys {
-                    self.invalidate(&key, deadline).await?;
+        let mut made = self.made();
+        while let Some(Untold { changes, upto }) = made.news.untold(feed) {
+            match changes {
+                Changes::Keys(keys) => {
+                    for key in keys {
+                        self.tell(&*made.backend, &key, deadline).await?;
+                    }
+                    made.news.told(upto);
+                }
+                Changes::Lost => {
+                    let backend = self.maker.make(deadline).await?;
+                    let news = made.news.afresh(upto);
+                    made = Arc::new(Made { backend, news });
+                    self.replace(&made);
                 }
             }
-            Changes::Lost => {
-                let backend = self.maker.make(deadline).await?;
-                self.replace_backend(Made {
-                    backend,
-                    knows: upto,
-                });
-            }
         }
-        self.news.told(upto);
-        Ok(())
+        Ok(Arc::clone(&made.backend))
+    }
+
+    async fn tell(
+        &self,
+        backend: &dyn Backend,
+        key: &str,
+        deadline: Deadline,
+    ) -> Result<(), CallError> {
+        let scope = self.scope(deadline);
+        let told = backend.invalidate_key(key, &scope).map(Ok);
+        self.call(deadline, told).await
     }
 
     fn check_request(&self, request: &Request) -> Result<(), CallError> {
@@ -183,8 +187,8 @@ impl Instance for BuiltinInstance {
     }
 
     async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
-        let (backend, scope) = (self.backend(), self.scope(deadline));
-        self.call(deadline, backend.initialize(&scope)).await
+        let (made, scope) = (self.made(), self.scope(deadline));
+        self.call(deadline, made.backend.initialize(&scope)).await
     }
 
     async fn handle(
@@ -193,8 +197,8 @@ impl Instance for BuiltinInstance {
         deadline: Deadline,
     ) -> Result<Option<Response>, CallError> {
         self.check_request(&request)?;
-        self.catch_up(deadline).await?;
-        let (backend, scope) = (self.backend(), self.scope(deadline));
+        let backend = self.caught_up(deadline).await?;
+        let scope = self.scope(deadline);
         let answer = backend.handle_request(request, &scope);
         let response = self.call(deadline, answer).await?;
         if let Some(response) = &response {
@@ -205,16 +209,14 @@ impl Instance for BuiltinInstance {
 
     async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
         self.check_request(&request)?;
-        self.catch_up(deadline).await?;
-        let (backend, scope) = (self.backend(), self.scope(deadline));
+        let backend = self.caught_up(deadline).await?;
+        let scope = self.scope(deadline);
         self.call(deadline, backend.check_existence(request, &scope))
             .await
     }
 
     async fn invalidate(&self, key: &str, deadline: Deadline) -> Result<(), CallError> {
-        let (backend, scope) = (self.backend(), self.scope(deadline));
-        let told = backend.invalidate_key(key, &scope).map(Ok);
-        self.call(deadline, told).await
+        self.tell(&*self.made().backend, key, deadline).await
     }
 
     /// Never: it is part of the server.
@@ -224,8 +226,8 @@ impl Instance for BuiltinInstance {
 
     async fn stop(&self, grace: Duration) {
         let deadline = Deadline::after(grace);
-        let (backend, scope) = (self.backend(), self.scope(deadline));
-        let cleanup = backend.cleanup(&scope).map(Ok);
+        let (made, scope) = (self.made(), self.scope(deadline));
+        let cleanup = made.backend.cleanup(&scope).map(Ok);
         if let Err(error) = self.call(deadline, cleanup).await {
             tracing::warn!(plugin = %self.maker.label, %error, "cleanup did not end well");
         }

@@ -77,8 +77,7 @@ impl Supervised {
         }
         let (generation, _inside) = match self.enter(deadline, generation.number()).await {
             Ok(next) => next,
-            // What became of the request is known; that nothing runs now is the next one's concern.
-            Err(_) if *sent => return first,
+            // It had no effect that counts: that nothing runs now is all there is to know.
             Err(error) => return Err(error),
         };
         self.within(&generation, deadline, send(generation.instance(), again))
@@ -92,12 +91,16 @@ impl Supervised {
         deadline: Deadline,
         call: BoxFuture<'_, Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        tokio::select! {
+        let answer = tokio::select! {
             answer = timeout_at((deadline.at() + MARGIN).into(), call) => {
                 answer.unwrap_or_else(|_| Err(self.late(deadline)))
             }
             () = generation.gate().cut_off() => Err(CallError::Stopping),
+        };
+        if answer.is_ok() {
+            generation.has_answered();
         }
+        answer
     }
 
     /// Goes into the generation that serves, newer than `dead`.

@@ -1,13 +1,20 @@
 //! One start of a mount's plugin, from ready to stopped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use palisade_contract::{Request, SpecialPaths};
 
 use super::{Gate, Prepared, special};
-use crate::RuntimeKind;
 use crate::driver::Instance;
+use crate::{PluginVersion, RuntimeKind};
+
+/// What a plugin says is its version, or nothing.
+pub(crate) fn said_version(instance: &dyn Instance) -> String {
+    let said = instance.description().version.parse::<PluginVersion>();
+    said.map_or_else(|_| String::new(), |version| version.to_string())
+}
 
 /// An instance that serves, and what it was started from.
 pub(crate) struct Generation {
@@ -17,6 +24,7 @@ pub(crate) struct Generation {
     gate: Gate,
     special_paths: SpecialPaths,
     started: Instant,
+    answered: AtomicU64,
 }
 
 impl Generation {
@@ -29,6 +37,7 @@ impl Generation {
             instance,
             gate: Gate::default(),
             started: Instant::now(),
+            answered: AtomicU64::new(0),
         }
     }
 
@@ -62,6 +71,24 @@ impl Generation {
         let operation = request.operation;
         let is_safe = || special::covers(&self.special_paths.safe_reads, &request.path);
         operation.is_idempotent() || (operation.is_read() && is_safe())
+    }
+
+    /// The version that runs: its entry's, else what the plugin says if that is one.
+    pub(crate) fn version(&self) -> String {
+        match self.prepared.running_version.as_str() {
+            "" => said_version(self.instance()),
+            stated => stated.to_owned(),
+        }
+    }
+
+    /// Counts an answer.
+    pub(super) fn has_answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests it has answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// When it became ready.

@@ -54,6 +54,7 @@ pub(crate) async fn launch(
     })
     .await??;
     check_type(&prepared.plan, &*instance)?;
+    check_version(prepared, &*instance)?;
     Ok(instance)
 }
 
@@ -103,6 +104,23 @@ pub(super) async fn end(generation: &Generation, timeouts: &Timeouts) {
         let plugin = &generation.prepared().plan.label;
         tracing::error!(plugin, "it did not stop in time; its handle is dropped");
     }
+}
+
+/// A process says its version only once it runs. OpenBao refuses another than the registered one at registration.
+fn check_version(prepared: &Prepared, instance: &dyn Instance) -> Result<(), LaunchError> {
+    let said = instance.description().version.parse::<PluginVersion>();
+    let (Some(wanted), Ok(said)) = (&prepared.version, said) else {
+        return Ok(());
+    };
+    if said == *wanted {
+        return Ok(());
+    }
+    Err(LaunchError::Mismatch {
+        plugin: prepared.plan.label.clone(),
+        fault: format!(
+            "plugin version mismatch: {said} reported version, {wanted} registered version"
+        ),
+    })
 }
 
 fn check_type(plan: &LaunchPlan, instance: &dyn Instance) -> Result<(), LaunchError> {

@@ -11,6 +11,9 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Whoever ran this long before it failed is taken for healthy: the count starts anew.
 const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 
+/// Whoever answered this often is, too: it dies of something that not every request brings about.
+const HEALTHY_ANSWERS: u64 = 100;
+
 /// Counts failures in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -30,9 +33,9 @@ impl Tally {
         }
     }
 
-    /// After the end of a generation that ran for so long.
-    pub(super) fn after_exit(self, ran: Duration) -> Self {
-        let before = if ran >= HEALTHY_AFTER {
+    /// After the end of a generation that ran for so long and answered so many requests.
+    pub(super) fn after_exit(self, ran: Duration, answered: u64) -> Self {
+        let before = if ran >= HEALTHY_AFTER || answered >= HEALTHY_ANSWERS {
             Self::default()
         } else {
             self
@@ -64,7 +67,7 @@ mod tests {
     fn the_first_restart_is_at_once() {
         assert_eq!(after(1).wait(), Duration::ZERO);
         assert_eq!(
-            Tally::default().after_exit(Duration::ZERO).wait(),
+            Tally::default().after_exit(Duration::ZERO, 0).wait(),
             Duration::ZERO
         );
     }
@@ -85,7 +88,9 @@ mod tests {
     #[test]
     fn a_healthy_run_wipes_the_slate() {
         let crashing = after(10);
-        assert_eq!(crashing.after_exit(Duration::from_secs(1)).in_a_row(), 11);
-        assert_eq!(crashing.after_exit(HEALTHY_AFTER).in_a_row(), 1);
+        let short = Duration::from_secs(1);
+        assert_eq!(crashing.after_exit(short, 99).in_a_row(), 11);
+        assert_eq!(crashing.after_exit(HEALTHY_AFTER, 0).in_a_row(), 1);
+        assert_eq!(crashing.after_exit(short, HEALTHY_ANSWERS).in_a_row(), 1);
     }
 }

@@ -466,11 +466,11 @@ impl Supervisor {
     }
 
     fn rest_after_exit(&mut self) {
-        let ran = self
-            .current
-            .as_ref()
-            .map(|current| current.started().elapsed());
-        self.tally = self.tally.after_exit(ran.unwrap_or_default());
+        let (ran, answered) = match &self.current {
+            Some(current) => (current.started().elapsed(), current.answered()),
+            None => Default::default(),
+        };
+        self.tally = self.tally.after_exit(ran, answered);
         self.rest();
     }
 

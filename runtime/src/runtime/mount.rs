@@ -103,6 +103,7 @@ impl Mount {
         if let Some(generation) = self.supervised.view().serving() {
             let mut record = Record::clone(&self.record());
             record.special_paths.clone_from(generation.special_paths());
+            record.running_version = generation.version();
             self.facts.record.store(Arc::new(record));
         }
         Ok(())
@@ -223,7 +224,21 @@ impl Source for FirstStart {
             .await
             .map_err(launch_error)?;
         self.facts.take_over(&prepared);
+        self.keep(&record).await;
         Ok(prepared)
+    }
+}
+
+impl FirstStart {
+    /// Stores what this start has changed: after the next restart of the server it holds before anything runs.
+    async fn keep(&self, before: &Record) {
+        let record = self.facts.record.load_full();
+        if *record == *before {
+            return;
+        }
+        if let Err(error) = record.update(&*self.workshop.store).await {
+            tracing::warn!(path = %record.path, %error, "what a start changed of its mount is not stored");
+        }
     }
 }
 

@@ -44,9 +44,15 @@ pub(super) struct Record {
 impl Record {
     /// Takes over what runs now.
     pub(super) fn with_running(&self, prepared: &Prepared) -> Self {
+        // The same bytes still have the version that they once said they have.
+        let is_known = prepared.sha256.is_some() && prepared.sha256 == self.running_sha256;
+        let running_version = match prepared.running_version.as_str() {
+            "" if is_known => &self.running_version,
+            stated => stated,
+        };
         Self {
             version: prepared.version.clone(),
-            running_version: prepared.running_version.clone(),
+            running_version: running_version.to_owned(),
             running_sha256: prepared.sha256,
             runtime: prepared.runtime,
             limits: prepared.plan.limits.clone(),
@@ -172,6 +178,7 @@ struct Stored {
     running_sha256: Option<String>,
     runtime: RuntimeKind,
     special_paths: StoredPaths,
+    #[serde(default)]
     limits: Limits,
     disabling: bool,
 }
@@ -184,6 +191,7 @@ struct StoredPaths {
     local_storage: Vec<String>,
     seal_wrap_storage: Vec<String>,
     write_forwarded_storage: Vec<String>,
+    #[serde(default)]
     safe_reads: Vec<String>,
 }
 

@@ -46,6 +46,15 @@ async fn is_known(inner: &Inner, name: &PluginName) -> Result<bool, MountError> 
 }
 
 async fn reload(inner: &Inner, mount: &Mount) -> Result<(), MountError> {
+    let outcome = move_over(inner, mount).await;
+    if let Err(error) = &outcome {
+        let path = &mount.record().path;
+        tracing::warn!(%path, %error, "not reloaded; what ran goes on");
+    }
+    outcome
+}
+
+async fn move_over(inner: &Inner, mount: &Mount) -> Result<(), MountError> {
     let record = mount.record();
     let workshop = &inner.workshop;
     let prepared = workshop

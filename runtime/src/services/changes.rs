@@ -58,6 +58,11 @@ impl ChangeFeed {
 
     /// What others committed since `cursor`, which moves on. A key is named once, however often it was written.
     pub fn since(&self, me: StoreId, cursor: &mut Cursor) -> Changes {
+        self.next(me, cursor, usize::MAX)
+    }
+
+    /// As [`since`](Self::since), with no more than the next `count` keys that were written.
+    pub(super) fn next(&self, me: StoreId, cursor: &mut Cursor, count: usize) -> Changes {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.end.load(Ordering::Acquire);
         let from = std::mem::replace(&mut cursor.0, end);
@@ -67,7 +72,11 @@ impl ChangeFeed {
         let (ring, missed) = (&recent.ring, end - from);
         match ring.len().checked_sub(index(missed)) {
             None => Changes::Lost,
-            Some(first) => Changes::Keys(of_others(me, ring.range(first..))),
+            Some(first) => {
+                let last = first.saturating_add(count).min(ring.len());
+                cursor.0 = end - (ring.len() - last) as u64;
+                Changes::Keys(of_others(me, ring.range(first..last)))
+            }
         }
     }
 

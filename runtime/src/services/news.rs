@@ -1,11 +1,14 @@
 //! What other live stores of a mount committed and one that serves many requests at once has not heard of yet.
 //!
-//! There is no turn to wait for: each request that finds news tells all of it before it goes on, even when another is
-//! telling the same. Forgetting a key twice is harmless, and a plugin that hangs over it delays nobody else.
+//! There is no turn to wait for: each request that finds news tells it before it goes on, piece by piece, even when
+//! another is telling the same. Forgetting a key twice is harmless, and a plugin that hangs over it delays nobody else.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{ChangeFeed, Changes, Cursor, StoreId};
+
+/// How many written keys are one piece. What was told of a piece need not be told again, however the request ends.
+const PIECE_KEYS: usize = 64;
 
 /// One live store's place in the feed of its mount.
 pub(crate) struct News {
@@ -35,13 +38,26 @@ impl News {
         self.store
     }
 
-    /// What it has to hear. Cheap when there is nothing, for the front of every request.
+    /// The same live store with nothing to hear of what was committed up to there.
+    pub(crate) fn afresh(&self, upto: Cursor) -> Self {
+        Self {
+            store: self.store,
+            heard: AtomicU64::new(upto.0),
+        }
+    }
+
+    /// How much it has heard.
+    pub(crate) fn heard(&self) -> Cursor {
+        Cursor(self.heard.load(Ordering::Acquire))
+    }
+
+    /// The next piece of what it has to hear. Cheap when there is nothing, for the front of every request.
     pub(crate) fn untold(&self, feed: &ChangeFeed) -> Option<Untold> {
         let mut upto = Cursor(self.heard.load(Ordering::Acquire));
         if !feed.moved(upto) {
             return None;
         }
-        let changes = feed.since(self.store, &mut upto);
+        let changes = feed.next(self.store, &mut upto, PIECE_KEYS);
         Some(Untold { changes, upto })
     }
 
@@ -53,10 +69,8 @@ impl News {
     /// Passes over what the store wrote itself when nothing else is waiting: however much one request writes, the plugin
     /// does not fall behind by it.
     pub(crate) fn pass_over_own(&self, feed: &ChangeFeed) {
-        let Some(Untold { changes, upto }) = self.untold(feed) else {
-            return;
-        };
-        if matches!(changes, Changes::Keys(keys) if keys.is_empty()) {
+        let mut upto = self.heard();
+        if matches!(feed.since(self.store, &mut upto), Changes::Keys(keys) if keys.is_empty()) {
             self.told(upto);
         }
     }
@@ -82,6 +96,26 @@ mod tests {
         me.told(first.upto);
         let rest = me.untold(&feed).unwrap();
         assert_eq!(rest.changes, Changes::Keys(vec![Arc::from("l")]));
+    }
+
+    #[test]
+    fn much_news_is_told_in_pieces_and_none_is_left_out() {
+        let feed = ChangeFeed::new();
+        let (me, other) = (News::join(&feed), News::join(&feed));
+        let keys = (0..200)
+            .map(|n| Arc::from(format!("{n:03}")))
+            .collect::<Vec<_>>();
+        feed.publish(other.store(), keys.clone());
+        let mut told = Vec::new();
+        while let Some(Untold { changes, upto }) = me.untold(&feed) {
+            let Changes::Keys(piece) = changes else {
+                panic!("the feed holds all of it")
+            };
+            assert!(piece.len() <= PIECE_KEYS);
+            told.extend(piece);
+            me.told(upto);
+        }
+        assert_eq!(told, keys);
     }
 
     #[test]

@@ -37,9 +37,7 @@ const PROCESSES_MAX: usize = 4096;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WorkerError {
     /// There is no spawner.
-    #[error(
-        "worker processes are missing ({0}); `palisade_runtime::enter_worker()` has to be the first call of `main`"
-    )]
+    #[error("worker processes cannot be started: {0}")]
     Missing(String),
     /// Too many processes run already.
     #[error("{limit} worker and plugin processes run already, which is the most there may be")]

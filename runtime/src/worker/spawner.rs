@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, getppid, kill_process_group,
-    pidfd_open, set_child_subreaper, waitid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus, getppid,
+    getrlimit, kill_process_group, pidfd_open, set_child_subreaper, setrlimit, waitid,
 };
 
 use super::command::{self, Descriptors};
@@ -21,6 +21,12 @@ mod orphans;
 /// How often orphans of running plugins are looked for, in seconds.
 const ORPHANS_EVERY: Timespec = Timespec {
     tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// How long a server that has let go of its spawner may take to die.
+const LAST_WAIT: Timespec = Timespec {
+    tv_sec: 5,
     tv_nsec: 0,
 };
 
@@ -44,9 +50,22 @@ pub(super) fn run(socket: BorrowedFd<'_>) -> u8 {
         orphans: Orphans::default(),
         remnants: BTreeSet::new(),
     };
+    raise_descriptor_limit();
     while spawner.turn(server.as_fd()) {}
     spawner.end_everything();
+    spawner.clear_up_after(server.as_fd());
     0
+}
+
+/// Each process that runs is a descriptor here. Plugins and jobs have limits of their own.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let highest = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // A failure leaves the limit as it is.
+    let _ = setrlimit(Resource::Nofile, highest);
 }
 
 /// A descriptor that becomes readable when the server has died. The end of the socket tells as much, unless a
@@ -166,6 +185,14 @@ impl Spawner<'_> {
             one.end();
         }
         self.orphans.end_all();
+    }
+
+    /// Removes what a dead server left. One that lives, and has only let go of this process, clears up itself.
+    fn clear_up_after(&self, server: BorrowedFd<'_>) {
+        let mut dead = [PollFd::from_borrowed_fd(server, PollFlags::IN)];
+        if self.remnants.is_empty() || !matches!(poll(&mut dead, Some(&LAST_WAIT)), Ok(1..)) {
+            return;
+        }
         for folder in &self.remnants {
             // It is not there after an orderly end.
             let _ = fs::remove_dir_all(folder);

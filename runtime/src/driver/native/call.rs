@@ -39,7 +39,7 @@ impl Caller<'_> {
         deadline: Deadline,
         call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Result<T, CallError> {
-        if self.process.has_died() {
+        if self.process.exit().is_some() || self.process.has_died() {
             return Err(self.found_dead().await);
         }
         if deadline.left().is_zero() {
@@ -82,6 +82,7 @@ impl Caller<'_> {
             _ if is_late(status) => self.late(deadline),
             // A plugin's server has the same deadline, and ends a call that is late as cancelled.
             Code::Cancelled if deadline.left() <= CLOCK_SLACK => self.late(deadline),
+            _ if reset_by_peer(status).is_some() => self.given_up(status, deadline),
             Code::OutOfRange if is_local(status) => self.too_large(status),
             _ if is_transport(status) => self.lost(status).await,
             Code::Unavailable => match self.process.exit() {
@@ -92,13 +93,21 @@ impl Caller<'_> {
         }
     }
 
-    /// A process without its connection is of no use, whatever it still does.
+    /// The plugin ended this one call without an answer, and nothing else: Go's servers do so when its time is up.
+    fn given_up(&self, status: &Status, deadline: Deadline) -> CallError {
+        match deadline.left() <= CLOCK_SLACK {
+            true => self.late(deadline),
+            false => self.broke_protocol(format_args!(
+                "it ended the call without an answer: {}",
+                shown(status)
+            )),
+        }
+    }
+
+    /// A process without its connection is of no use: whoever is told of the crash retires it.
     async fn lost(&self, status: &Status) -> CallError {
         let sent = !was_never_sent(status);
         let own_end = self.process.exited_within(REASON_TIMEOUT).await;
-        if !sent {
-            self.process.kill();
-        }
         let reason = own_end.map_or_else(
             || format!("the connection broke: {}", shown(status)),
             |exit| exit.to_string(),
@@ -188,15 +197,20 @@ fn is_local(status: &Status) -> bool {
 }
 
 /// Whether the connection was gone before the request could leave.
-fn was_never_sent(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if matches!(error.downcast_ref(), Some(WireError::NeverSent)) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+pub(super) fn was_never_sent(status: &Status) -> bool {
+    causes(status).any(|error| matches!(error.downcast_ref(), Some(WireError::NeverSent)))
+}
+
+/// Why the peer reset the stream of this one call, if that is what happened.
+fn reset_by_peer(status: &Status) -> Option<h2::Reason> {
+    causes(status)
+        .filter_map(|error| error.downcast_ref::<h2::Error>())
+        .find(|error| error.is_reset() && error.is_remote())
+        .and_then(h2::Error::reason)
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(status.source(), |&error| error.source())
 }
 
 fn first_number(text: &str) -> Option<u64> {

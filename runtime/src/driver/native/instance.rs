@@ -94,20 +94,22 @@ impl NativeInstance {
     }
 
     /// Tells the plugin which keys other live stores of the mount have committed: there are others while a new generation
-    /// takes over.
+    /// takes over. The request itself has not left by then, whatever becomes of this.
     async fn catch_up(&self, deadline: Deadline) -> Result<(), CallError> {
-        let Some(Untold { changes, upto }) = self.services.untold() else {
-            return Ok(());
-        };
-        match changes {
-            Changes::Keys(keys) => {
-                for key in keys {
-                    self.invalidate(&key, deadline).await?;
-                }
+        while let Some(Untold { changes, upto }) = self.services.untold() {
+            match changes {
+                Changes::Keys(keys) => self.tell(&keys, deadline).await.map_err(unsent)?,
+                Changes::Lost => return Err(self.lost_track()),
             }
-            Changes::Lost => return Err(self.lost_track()),
+            self.services.told(upto);
         }
-        self.services.told(upto);
+        Ok(())
+    }
+
+    async fn tell(&self, keys: &[Arc<str>], deadline: Deadline) -> Result<(), CallError> {
+        for key in keys {
+            self.invalidate(key, deadline).await?;
+        }
         Ok(())
     }
 
@@ -237,6 +239,18 @@ impl Instance for NativeInstance {
 impl Drop for NativeInstance {
     fn drop(&mut self) {
         self.services.enter(Phase::Ended);
+    }
+}
+
+/// A crash on the way to the request, as the request's own end.
+fn unsent(error: CallError) -> CallError {
+    match error {
+        CallError::Crashed { plugin, reason, .. } => CallError::Crashed {
+            plugin,
+            reason,
+            sent: false,
+        },
+        other => other,
     }
 }
 

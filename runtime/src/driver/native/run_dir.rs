@@ -5,7 +5,7 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use palisade_protocol::handshake::SOCKET_PATH_BYTES_MAX;
 use tempfile::TempDir;
@@ -13,10 +13,10 @@ use tempfile::TempDir;
 /// Room for the name of a socket: `/plugin` and the digits that Go appends, with something to spare.
 const SOCKET_NAME_BYTES: usize = 32;
 
-/// Where a driver makes them. Others may pass through it (mode 0711), and see nothing. Removed with the last in it.
+/// Where a driver makes them. Others may pass through it (mode 0711), and see nothing. Removed with this value and the last in it.
 #[derive(Default)]
 pub(super) struct RunDirs {
-    root: OnceLock<Arc<TempDir>>,
+    root: Mutex<Option<Arc<TempDir>>>,
 }
 
 /// A folder that only this user can enter (mode 0700), removed when the value is dropped.
@@ -27,17 +27,17 @@ pub(super) struct RunDir {
 }
 
 impl RunDirs {
-    /// The folder of them all, made at the first use.
-    fn root(&self) -> io::Result<&Arc<TempDir>> {
-        if let Some(root) = self.root.get() {
-            return Ok(root);
+    /// The folder of them all, made at the first use, and again when a cleaner of temporary files has removed it.
+    fn root(&self) -> io::Result<Arc<TempDir>> {
+        let mut held = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = held.as_ref().filter(|root| root.path().is_dir()) {
+            return Ok(Arc::clone(root));
         }
         let made = tempfile::Builder::new()
             .prefix("palisade-")
             .permissions(Permissions::from_mode(0o711))
             .tempdir()?;
-        // One that was made at the same time is as good, and this one goes away.
-        Ok(self.root.get_or_init(|| Arc::new(made)))
+        Ok(Arc::clone(held.insert(Arc::new(made))))
     }
 
     pub(super) fn create(&self) -> Result<RunDir, RunDirError> {
@@ -60,10 +60,7 @@ impl RunDirs {
                 limit,
             });
         }
-        Ok(RunDir {
-            directory,
-            root: Arc::clone(root),
-        })
+        Ok(RunDir { directory, root })
     }
 }
 
@@ -137,7 +134,11 @@ mod tests {
         assert_eq!((mode(&path), mode(&root)), (0o700, 0o711));
         drop(directory);
         assert!(!path.exists());
-        drop(all);
+        // One that somebody removed is made again.
+        std::fs::remove_dir(&root).expect("it is empty");
+        let again = all.create().expect("a folder can be made");
+        let root = PathBuf::from(again.root_text());
+        drop((all, again));
         assert!(!root.exists());
     }
 

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	"github.com/openbao/openbao/sdk/v2/framework"
+	"github.com/openbao/openbao/sdk/v2/logical"
+)
+
+func (b *backend) systemPaths() []*framework.Path {
+	return []*framework.Path{
+		at("system", nil, b.system),
+		at("environment", nil, b.environment),
+		at("log", map[string]*framework.FieldSchema{"text": {Type: framework.TypeString}}, b.log),
+		at("password", map[string]*framework.FieldSchema{"policy": {Type: framework.TypeString}}, b.password),
+	}
+}
+
+// system asks the host everything that it answers about itself and the mount.
+func (b *backend) system(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	view := b.System()
+	environment, err := view.PluginEnv(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return data(map[string]interface{}{
+		"default_lease_ttl": int64(view.DefaultLeaseTTL().Seconds()),
+		"max_lease_ttl":     int64(view.MaxLeaseTTL().Seconds()),
+		"caching_disabled":  view.CachingDisabled(),
+		"local_mount":       view.LocalMount(),
+		"version":           environment.VaultVersion,
+	})
+}
+
+// environment gives the names of the process's variables: their values are secret.
+func (b *backend) environment(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+	var names []string
+	for _, line := range os.Environ() {
+		name, _, _ := strings.Cut(line, "=")
+		names = append(names, name)
+	}
+	return data(map[string]interface{}{"names": names})
+}
+
+func (b *backend) log(_ context.Context, _ *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
+	b.Logger().Warn("the peer speaks", "text", fields.Get("text"))
+	return nil, nil
+}
+
+func (b *backend) password(ctx context.Context, _ *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
+	password, err := b.System().GeneratePasswordFromPolicy(ctx, fields.Get("policy").(string))
+	if err != nil {
+		return nil, err
+	}
+	return data(map[string]interface{}{"length": len(password)})
+}

@@ -1,0 +1,93 @@
+//! The life of a Go process: it is late, it dies, it is killed, it is stopped.
+
+use std::time::{Duration, Instant};
+
+use palisade_runtime::ErrorKind;
+use palisade_runtime::contract::Operation;
+use palisade_tests::{Harness, expect_kind};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::{Value, json};
+
+use crate::peers::{BAO_PEERS, Peer, cases, enable, mount};
+
+cases! {
+    BAO_PEERS,
+    a_request_that_takes_too_long_is_a_timeout_and_the_process_lives,
+    a_panic_is_a_crash_and_the_next_request_is_served,
+    an_exit_is_a_crash_with_its_status_and_the_next_request_is_served,
+    a_killed_process_is_replaced,
+    two_mounts_have_their_own_storage,
+    a_disabled_mount_leaves_no_process,
+}
+
+async fn a_request_that_takes_too_long_is_a_timeout_and_the_process_lives(h: Harness, peer: Peer) {
+    mount(&h, peer, "p").await;
+    let before = h.info("p").process_id;
+    let limit = Duration::from_millis(200);
+    let late = h.request_within(limit, Operation::Update, "p/slow", json!({ "ms": 60_000 }));
+    expect_kind(late.await, ErrorKind::Timeout);
+    assert_eq!(
+        h.write("p/slow", json!({ "ms": 1 })).await.unwrap()["waited"],
+        true
+    );
+    assert_eq!(h.info("p").process_id, before);
+}
+
+async fn a_panic_is_a_crash_and_the_next_request_is_served(h: Harness, peer: Peer) {
+    mount(&h, peer, "p").await;
+    let outcome = h.write("p/panic", Value::Null).await;
+    expect_kind(outcome, ErrorKind::Crashed);
+    assert!(h.read("p/pid").await.is_ok());
+}
+
+async fn an_exit_is_a_crash_with_its_status_and_the_next_request_is_served(h: Harness, peer: Peer) {
+    mount(&h, peer, "p").await;
+    let error = expect_kind(h.write("p/exit", Value::Null).await, ErrorKind::Crashed);
+    assert!(
+        error.to_string().contains("exited with status 3"),
+        "{error}"
+    );
+    assert!(h.read("p/pid").await.is_ok());
+}
+
+async fn a_killed_process_is_replaced(h: Harness, peer: Peer) {
+    mount(&h, peer, "p").await;
+    h.write("p/store/a", json!({ "bytes": 3 })).await.unwrap();
+    let first = process(&h, "p").await;
+    kill_process(first, Signal::KILL).unwrap();
+    gone(first).await;
+    assert_eq!(h.read("p/store/a").await.unwrap()["value"], "xxx");
+    assert_ne!(process(&h, "p").await, first);
+}
+
+async fn two_mounts_have_their_own_storage(h: Harness, peer: Peer) {
+    mount(&h, peer, "p").await;
+    enable(&h, peer, "q").await;
+    h.write("p/store/a", json!({ "bytes": 1 })).await.unwrap();
+    assert_eq!(h.read("q/store/a").await.unwrap(), Value::Null);
+}
+
+async fn a_disabled_mount_leaves_no_process(h: Harness, peer: Peer) {
+    mount(&h, peer, "p").await;
+    let process = process(&h, "p").await;
+    h.disable("p").await.unwrap();
+    gone(process).await;
+}
+
+/// The process as the plugin itself knows it.
+async fn process(h: &Harness, path: &str) -> Pid {
+    let answer = h.read(&format!("{path}/pid")).await.unwrap();
+    let number = answer["pid"].as_i64().unwrap();
+    Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
+}
+
+async fn gone(process: Pid) {
+    let begun = Instant::now();
+    while test_kill_process(process).is_ok() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "it is still there"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
