@@ -38,11 +38,14 @@ const fn peer(program: &'static str, multiplex: bool) -> Peer {
     Peer { program, multiplex }
 }
 
+/// A case under way.
+pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One thing that has to hold, and with which peers.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) peers: &'static [Peer],
-    pub(crate) run: fn(Harness, Peer) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) run: fn(Harness, Peer) -> Running,
 }
 
 /// Makes functions the cases of their file.
