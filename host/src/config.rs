@@ -13,6 +13,7 @@ use std::time::Duration;
 use palisade_runtime::ErrorKind;
 use palisade_runtime::catalog::PluginDirectory;
 
+use crate::listener;
 use crate::seal::StaticSeal;
 use section::{Faults, Section};
 
@@ -161,8 +162,8 @@ fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr
     let text = section
         .text("address")
         .unwrap_or_else(|| "127.0.0.1:8200".to_owned());
-    let address = text.parse();
-    if address.is_err() {
+    let address = listener::address(&text);
+    if address.is_none() {
         section.fault(
             "address",
             &format!("{text:?} is not an address with a port, such as 127.0.0.1:8200"),
@@ -174,7 +175,7 @@ fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr
             "this version serves plain HTTP only: say so with tls_disable = true, and put a proxy that ends TLS in front",
         );
     }
-    address.ok()
+    address
 }
 
 /// Opens it too, so that a directory that is none is named with the other faults.

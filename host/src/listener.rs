@@ -29,6 +29,18 @@ const HEADER_COUNT_MAX: usize = 100;
 /// How long to wait after `accept` fails, which means that the process is out of descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// Reads where to listen, as Go reads it: an address with a port, `localhost` with a port, or a port alone for every
+/// address of the machine.
+pub(crate) fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = match host {
+        "localhost" => "127.0.0.1",
+        "" => "[::]",
+        other => other,
+    };
+    format!("{host}:{port}").parse().ok()
+}
+
 /// The sockets, open and not yet served.
 pub(crate) struct Listeners(Vec<TcpListener>);
 
@@ -155,4 +167,25 @@ fn infallible(
     tower::ServiceExt::map_request(router, |request: hyper::Request<hyper::body::Incoming>| {
         request.map(axum::body::Body::new)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_listen_is_read_as_go_reads_it() {
+        for (text, read) in [
+            ("127.0.0.1:8200", "127.0.0.1:8200"),
+            ("localhost:8200", "127.0.0.1:8200"),
+            (":8200", "[::]:8200"),
+            ("[::1]:0", "[::1]:0"),
+        ] {
+            let read = Some(read.parse().expect("an address"));
+            assert_eq!(address(text), read, "{text}");
+        }
+        for text in ["", ":", "8200", "example.org:8200", "127.0.0.1:x", "::1:x"] {
+            assert_eq!(address(text), None, "{text}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::peers::{BAO_PEERS, Peer, cases, mount};
 const LARGE: usize = 16 << 20;
 
 cases! {
-    BAO_PEERS,
+    CASES for BAO_PEERS;
     its_version_and_special_paths_are_told,
     a_large_value_passes_both_ways,
     storage_is_listed_in_pages,

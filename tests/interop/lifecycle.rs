@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::peers::{BAO_PEERS, Peer, cases, enable, mount};
 
 cases! {
-    BAO_PEERS,
+    CASES for BAO_PEERS;
     a_request_that_takes_too_long_is_a_timeout_and_the_process_lives,
     a_panic_is_a_crash_and_the_next_request_is_served,
     an_exit_is_a_crash_with_its_status_and_the_next_request_is_served,

@@ -1,7 +1,7 @@
 //! Plugins that we did not write, and plugins on SDKs that we did not write, run as they are.
 //!
-//! The peers beneath `interop/go` are built once, with the Go toolchain and exact versions of the SDKs. Without Go the
-//! tests are skipped, and say so.
+//! The peers beneath `interop/go` are built once, with the Go toolchain and exact versions of the SDKs. Without Go their
+//! tests are skipped, and say so. What the SDKs' mock plugins do, ours does as well, in every mode.
 #![deny(dead_code)]
 #![expect(
     clippy::unwrap_used,
@@ -20,17 +20,21 @@ use libtest_mimic::{Arguments, Trial};
 
 use peers::Case;
 
-const FILES: &[&[Case]] = &[mock::CASES, bao_peer::CASES, lifecycle::CASES];
+const FILES: &[&[Case]] = &[
+    mock::CASES,
+    mock::MEMORY,
+    mock::TYPES,
+    bao_peer::CASES,
+    lifecycle::CASES,
+];
 
 fn main() -> ExitCode {
     // First of all: in a worker process this does not return.
     let workers = palisade_runtime::enter_worker();
     palisade_tests::workers_for_all_tests(workers);
     let arguments = Arguments::from_args();
-    let is_ready = !arguments.list && peers::build();
-    let trials = FILES.iter().copied().flatten().flat_map(peers::trials);
-    let trials: Vec<Trial> = trials
-        .map(|trial| trial.with_ignored_flag(!arguments.list && !is_ready))
-        .collect();
+    let has_go = arguments.list || peers::build();
+    let cases = FILES.iter().copied().flatten();
+    let trials: Vec<Trial> = cases.flat_map(|case| peers::trials(case, has_go)).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

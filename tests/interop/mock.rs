@@ -1,4 +1,4 @@
-//! The mock plugins of both SDKs, unchanged: requests, storage, errors by kind, special paths.
+//! The mock plugins of both SDKs, unchanged, and ours in every mode: requests, storage, errors by kind, special paths.
 
 use palisade_runtime::ErrorKind;
 use palisade_runtime::contract::{
@@ -8,17 +8,25 @@ use palisade_runtime::{MountError, NewMount};
 use palisade_tests::{Harness, expect_plugin_error};
 use serde_json::{Value, json};
 
-use crate::peers::{MOCKS, Peer, cases, mount, register};
+use crate::peers::{GO_MOCKS, MOCKS, Peer, REMEMBERING_MOCKS, cases, mount, register};
 
 cases! {
-    MOCKS,
+    CASES for MOCKS;
     a_value_is_written_read_listed_and_deleted,
     a_write_finds_out_whether_something_is_there,
     each_kind_of_error_crosses,
     the_text_of_a_shut_down_connection_crosses_and_nothing_is_sent_twice,
     special_paths_and_version_are_told,
     a_raw_answer_crosses_unchanged,
+}
+
+cases! {
+    MEMORY for REMEMBERING_MOCKS;
     what_it_remembers_lasts_until_a_reload,
+}
+
+cases! {
+    TYPES for GO_MOCKS;
     it_can_be_an_auth_plugin,
     another_type_than_registered_is_refused_and_leaves_nothing,
 }
@@ -114,7 +122,7 @@ async fn what_it_remembers_lasts_until_a_reload(h: Harness, peer: Peer) {
 async fn it_can_be_an_auth_plugin(h: Harness, peer: Peer) {
     register(&h, peer, PluginType::Auth, &["-auth"]).await;
     let mount = NewMount {
-        plugin: peer.program.to_owned(),
+        plugin: peer.name().to_owned(),
         plugin_type: Some(PluginType::Auth),
         ..NewMount::default()
     };
@@ -128,7 +136,7 @@ async fn it_can_be_an_auth_plugin(h: Harness, peer: Peer) {
 async fn another_type_than_registered_is_refused_and_leaves_nothing(h: Harness, peer: Peer) {
     register(&h, peer, PluginType::Secret, &["-auth"]).await;
     let mount = NewMount {
-        plugin: peer.program.to_owned(),
+        plugin: peer.name().to_owned(),
         ..NewMount::default()
     };
     let refused = h

@@ -10,32 +10,93 @@ use libtest_mimic::Trial;
 use palisade_runtime::catalog::Manifest;
 use palisade_runtime::contract::PluginType;
 use palisade_runtime::{MountInfo, NewMount};
-use palisade_tests::{Harness, Mode};
+use palisade_tests::{Guest, Harness, Mode};
 use tokio::runtime::Runtime;
 
 /// How long a case may take before it counts as hung.
 const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A plugin that is built from `interop/go`, as one of its ways to be served.
+/// A plugin, as one of its ways to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
-    pub(crate) program: &'static str,
-    pub(crate) multiplex: bool,
+pub(crate) enum Peer {
+    /// An executable that is built from `interop/go`.
+    Go {
+        program: &'static str,
+        multiplex: bool,
+    },
+    /// Our own mock plugin, in this mode.
+    Rust(Mode),
 }
 
 /// The SDKs' own mock plugins.
+pub(crate) const GO_MOCKS: &[Peer] = &[
+    go("bao-mock", false),
+    go("bao-mock", true),
+    go("vault-mock", false),
+    go("vault-mock", true),
+];
+
+/// Those, and ours in every mode.
 pub(crate) const MOCKS: &[Peer] = &[
-    peer("bao-mock", false),
-    peer("bao-mock", true),
-    peer("vault-mock", false),
-    peer("vault-mock", true),
+    GO_MOCKS[0],
+    GO_MOCKS[1],
+    GO_MOCKS[2],
+    GO_MOCKS[3],
+    Peer::Rust(Mode::Builtin),
+    Peer::Rust(Mode::Native),
+    Peer::Rust(Mode::WasmCall),
+    Peer::Rust(Mode::WasmMount),
+];
+
+/// All of them but the one that keeps nothing in memory between two requests.
+pub(crate) const REMEMBERING_MOCKS: &[Peer] = &[
+    GO_MOCKS[0],
+    GO_MOCKS[1],
+    GO_MOCKS[2],
+    GO_MOCKS[3],
+    Peer::Rust(Mode::Builtin),
+    Peer::Rust(Mode::Native),
+    Peer::Rust(Mode::WasmMount),
 ];
 
 /// The peer with which everything else is tried.
-pub(crate) const BAO_PEERS: &[Peer] = &[peer("bao-peer", false), peer("bao-peer", true)];
+pub(crate) const BAO_PEERS: &[Peer] = &[go("bao-peer", false), go("bao-peer", true)];
 
-const fn peer(program: &'static str, multiplex: bool) -> Peer {
-    Peer { program, multiplex }
+const fn go(program: &'static str, multiplex: bool) -> Peer {
+    Peer::Go { program, multiplex }
+}
+
+impl Peer {
+    /// Its name in the catalog.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Go { program, .. } => program,
+            Self::Rust(_) => Guest::Mock.name(),
+        }
+    }
+
+    pub(crate) fn is_go(self) -> bool {
+        matches!(self, Self::Go { .. })
+    }
+
+    fn mode(self) -> Mode {
+        match self {
+            Self::Go { .. } => Mode::Native,
+            Self::Rust(mode) => mode,
+        }
+    }
+
+    /// The first part of a test's name.
+    fn title(self) -> String {
+        match self {
+            Self::Go {
+                program,
+                multiplex: true,
+            } => format!("{program}::multiplexed"),
+            Self::Go { program, .. } => format!("{program}::alone"),
+            Self::Rust(mode) => format!("mock::{}", mode.name()),
+        }
+    }
 }
 
 /// A case under way.
@@ -48,11 +109,11 @@ pub(crate) struct Case {
     pub(crate) run: fn(Harness, Peer) -> Running,
 }
 
-/// Makes functions the cases of their file.
+/// Makes functions cases for these peers.
 macro_rules! cases {
-    ($peers:expr, $($name:ident),* $(,)?) => {
-        /// Every case of this file.
-        pub(crate) const CASES: &[$crate::peers::Case] = &[$($crate::peers::Case {
+    ($list:ident for $peers:expr; $($name:ident),* $(,)?) => {
+        /// Cases of this file.
+        pub(crate) const $list: &[$crate::peers::Case] = &[$($crate::peers::Case {
             name: stringify!($name),
             peers: $peers,
             run: |harness, peer| Box::pin($name(harness, peer)),
@@ -61,19 +122,14 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
-/// One test for each peer.
-pub(crate) fn trials(case: &'static Case) -> impl Iterator<Item = Trial> {
+/// One test for each peer; those in Go are skipped without it.
+pub(crate) fn trials(case: &'static Case, has_go: bool) -> impl Iterator<Item = Trial> {
     case.peers.iter().map(move |peer| {
         let peer = *peer;
-        let served = if peer.multiplex {
-            "multiplexed"
-        } else {
-            "alone"
-        };
-        let name = format!("{}::{served}::{}", peer.program, case.name);
+        let name = format!("{}::{}", peer.title(), case.name);
         Trial::test(name, move || {
             runtime().block_on(async move {
-                let harness = Harness::new(Mode::Native).await;
+                let harness = Harness::new(peer.mode()).await;
                 let run = (case.run)(harness.clone(), peer);
                 let ended = tokio::time::timeout(CASE_TIMEOUT, run).await;
                 harness.shutdown().await;
@@ -81,6 +137,7 @@ pub(crate) fn trials(case: &'static Case) -> impl Iterator<Item = Trial> {
             })?;
             Ok(())
         })
+        .with_ignored_flag(peer.is_go() && !has_go)
     })
 }
 
@@ -122,21 +179,27 @@ fn folder() -> PathBuf {
     executable.ancestors().nth(2).unwrap().join("interop")
 }
 
-/// Registers a peer under its program's name and enables it at `path`.
+/// Registers a peer under its name and enables it at `path`.
 pub(crate) async fn mount(h: &Harness, peer: Peer, path: &str) -> MountInfo {
-    register(h, peer, PluginType::Secret, &[]).await;
+    match peer {
+        Peer::Go { .. } => register(h, peer, PluginType::Secret, &[]).await,
+        Peer::Rust(_) => h.register(Guest::Mock).await.unwrap(),
+    }
     enable(h, peer, path).await
 }
 
-/// Registers a peer, with these arguments besides.
+/// Registers a peer in Go, with these arguments besides.
 pub(crate) async fn register(h: &Harness, peer: Peer, plugin_type: PluginType, args: &[&str]) {
-    let bytes = std::fs::read(folder().join(peer.program)).unwrap();
-    let sha256 = h.place(peer.program, &bytes);
-    let multiplex = peer.multiplex.then_some("-multiplex");
+    let Peer::Go { program, multiplex } = peer else {
+        panic!("{peer:?} takes no arguments")
+    };
+    let bytes = std::fs::read(folder().join(program)).unwrap();
+    let sha256 = h.place(program, &bytes);
+    let multiplex = multiplex.then_some("-multiplex");
     let args = multiplex.iter().chain(args);
     let manifest = Manifest {
         plugin_type,
-        name: peer.program.to_owned(),
+        name: program.to_owned(),
         version: String::new(),
         command: String::new(),
         args: args.map(|&word| word.to_owned()).collect(),
@@ -152,7 +215,7 @@ pub(crate) async fn register(h: &Harness, peer: Peer, plugin_type: PluginType, a
 /// Enables a registered peer.
 pub(crate) async fn enable(h: &Harness, peer: Peer, path: &str) -> MountInfo {
     let mount = NewMount {
-        plugin: peer.program.to_owned(),
+        plugin: peer.name().to_owned(),
         ..NewMount::default()
     };
     h.runtime

@@ -14,19 +14,22 @@ pub enum Guest {
     Kv,
     /// Misbehaves on purpose.
     Hostile,
+    /// The Go SDKs' mock plugin, path for path.
+    Mock,
     /// Logs in with a passcode.
     Passcode,
 }
 
 impl Guest {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Kv, Self::Hostile, Self::Passcode];
+    pub const ALL: [Self; 4] = [Self::Kv, Self::Hostile, Self::Mock, Self::Passcode];
 
     /// Its name in the catalog, which is also its executable's.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kv => "kv",
             Self::Hostile => "hostile",
+            Self::Mock => "mock",
             Self::Passcode => "passcode",
         }
     }
@@ -34,7 +37,7 @@ impl Guest {
     /// What it is for.
     pub fn plugin_type(self) -> PluginType {
         match self {
-            Self::Kv | Self::Hostile => PluginType::Secret,
+            Self::Kv | Self::Hostile | Self::Mock => PluginType::Secret,
             Self::Passcode => PluginType::Auth,
         }
     }
@@ -44,6 +47,7 @@ impl Guest {
         match self {
             Self::Kv => palisade_kv::plugin(),
             Self::Hostile => palisade_hostile::plugin(),
+            Self::Mock => palisade_mock::plugin(),
             Self::Passcode => palisade_passcode::plugin(),
         }
     }

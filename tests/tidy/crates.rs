@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("palisade-kv", &["palisade-plugin"]),
     ("palisade-hostile", &["palisade-plugin"]),
+    ("palisade-mock", &["palisade-plugin"]),
     ("palisade-passcode", &["palisade-plugin"]),
     // The server links `kv` as a builtin.
     (

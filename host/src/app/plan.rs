@@ -16,6 +16,7 @@ use crate::barrier::{Barrier, BarrierError};
 use crate::cli::Failure;
 use crate::config::{Config, LEASE_TTL, Seal, Storage};
 use crate::env;
+use crate::listener;
 use crate::seal::SealKey;
 
 /// Where a development server listens when nobody says.
@@ -74,7 +75,7 @@ impl Plan {
             .dev_listen_address
             .or_else(|| env::either("DEV_LISTEN_ADDRESS"))
             .unwrap_or_else(|| DEV_ADDRESS.to_owned());
-        let listener = address.parse().map_err(|_| {
+        let listener = listener::address(&address).ok_or_else(|| {
             Failure::coded(ErrorKind::InvalidInput.code(), format!("-dev-listen-address: {address:?} is not an address with a port, such as {DEV_ADDRESS}"))
         })?;
         let token = chosen_token(args.dev_root_token_id);

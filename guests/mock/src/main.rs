@@ -1,0 +1,5 @@
+//! The mock plugin as a native go-plugin executable.
+
+fn main() -> std::process::ExitCode {
+    palisade_mock::main()
+}
