@@ -50,6 +50,11 @@ pub trait Instance: Send + Sync {
     /// What the plugin said it is.
     fn description(&self) -> &Description;
 
+    /// Whether it ends every call at its deadline by itself. One that does not is left a little later.
+    fn keeps_deadlines(&self) -> bool {
+        false
+    }
+
     /// Called once per generation, before the first request.
     async fn initialize(&self, deadline: Deadline) -> Result<(), CallError>;
 

@@ -137,6 +137,11 @@ impl Instance for NativeInstance {
         &self.description
     }
 
+    /// Everything that it waits for goes through its [`Caller`].
+    fn keeps_deadlines(&self) -> bool {
+        true
+    }
+
     async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
         let request = self.client.request(pb::InitializeArgs {}, deadline);
         let mut backend = self.client.backend.clone();
