@@ -2,7 +2,7 @@
 //!
 //! tonic's own channel would put a queue, a reconnecting task and a timer of its own between a call and the connection.
 //! None of them has a place here: there is no second connection, since what would answer on it is unknown, and every call
-//! has its caller's deadline. What is left is a third faster, and says whether a request ever left.
+//! has its caller's deadline. What is left costs a call less, and says whether a request ever left.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
