@@ -30,8 +30,7 @@ pub(crate) mod testing;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::Gate;
-pub(crate) use generation::Generation;
-pub(crate) use generation::said_version;
+pub(crate) use generation::{Generation, running_version};
 pub(crate) use launch::{Prepared, Source, initialize, launch};
 pub(crate) use special::clip as clip_special_paths;
 pub(crate) use supervisor::Supervised;

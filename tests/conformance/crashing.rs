@@ -1,12 +1,12 @@
 //! A plugin that dies: the caller is told, nothing else is harmed, and the next request is served.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use palisade_runtime::ErrorKind;
 use palisade_runtime::contract::Operation;
-use palisade_tests::{Guest, Harness, Mode, expect_kind};
+use palisade_tests::{Guest, Harness, Mode, expect_kind, reaped};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, test_kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::{Value, json};
 
 use crate::case::cases;
@@ -175,16 +175,4 @@ async fn killed(process: Pid) {
         poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&limit)).unwrap()
     });
     assert_eq!(died.await.unwrap(), 1, "it lives on after SIGKILL");
-}
-
-/// A process that is dead and reaped has no entry any more.
-async fn reaped(process: Pid) {
-    let begun = Instant::now();
-    while test_kill_process(process).is_ok() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "it is still there"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

@@ -1,11 +1,11 @@
 //! The life of a Go process: it is late, it dies, it is killed, it is stopped.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use palisade_runtime::ErrorKind;
 use palisade_runtime::contract::Operation;
-use palisade_tests::{Harness, expect_kind};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use palisade_tests::{Harness, expect_kind, reaped};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::peers::{BAO_PEERS, Peer, cases, enable, mount};
@@ -55,7 +55,7 @@ async fn a_killed_process_is_replaced(h: Harness, peer: Peer) {
     h.write("p/store/a", json!({ "bytes": 3 })).await.unwrap();
     let first = process(&h, "p").await;
     kill_process(first, Signal::KILL).unwrap();
-    gone(first).await;
+    reaped(first).await;
     assert_eq!(h.read("p/store/a").await.unwrap()["value"], "xxx");
     assert_ne!(process(&h, "p").await, first);
 }
@@ -71,7 +71,7 @@ async fn a_disabled_mount_leaves_no_process(h: Harness, peer: Peer) {
     mount(&h, peer, "p").await;
     let process = process(&h, "p").await;
     h.disable("p").await.unwrap();
-    gone(process).await;
+    reaped(process).await;
 }
 
 /// The process as the plugin itself knows it.
@@ -79,15 +79,4 @@ async fn process(h: &Harness, path: &str) -> Pid {
     let answer = h.read(&format!("{path}/pid")).await.unwrap();
     let number = answer["pid"].as_i64().unwrap();
     Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
-}
-
-async fn gone(process: Pid) {
-    let begun = Instant::now();
-    while test_kill_process(process).is_ok() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "it is still there"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

@@ -28,36 +28,23 @@ pub(crate) enum Peer {
     Rust(Mode),
 }
 
-/// The SDKs' own mock plugins.
-pub(crate) const GO_MOCKS: &[Peer] = &[
+/// Every mock plugin: the SDKs' own, then ours in every mode, last the one that keeps nothing between two requests.
+pub(crate) const MOCKS: &[Peer] = &[
     go("bao-mock", false),
     go("bao-mock", true),
     go("vault-mock", false),
     go("vault-mock", true),
-];
-
-/// Those, and ours in every mode.
-pub(crate) const MOCKS: &[Peer] = &[
-    GO_MOCKS[0],
-    GO_MOCKS[1],
-    GO_MOCKS[2],
-    GO_MOCKS[3],
     Peer::Rust(Mode::Builtin),
     Peer::Rust(Mode::Native),
+    Peer::Rust(Mode::WasmMount),
     Peer::Rust(Mode::WasmCall),
-    Peer::Rust(Mode::WasmMount),
 ];
 
-/// All of them but the one that keeps nothing in memory between two requests.
-pub(crate) const REMEMBERING_MOCKS: &[Peer] = &[
-    GO_MOCKS[0],
-    GO_MOCKS[1],
-    GO_MOCKS[2],
-    GO_MOCKS[3],
-    Peer::Rust(Mode::Builtin),
-    Peer::Rust(Mode::Native),
-    Peer::Rust(Mode::WasmMount),
-];
+/// The SDKs' own.
+pub(crate) const GO_MOCKS: &[Peer] = MOCKS.split_at(4).0;
+
+/// Those that keep something in memory.
+pub(crate) const REMEMBERING_MOCKS: &[Peer] = MOCKS.split_at(7).0;
 
 /// The peer with which everything else is tried.
 pub(crate) const BAO_PEERS: &[Peer] = &[go("bao-peer", false), go("bao-peer", true)];

@@ -22,9 +22,13 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Self::said(status::of(kind), kind.code(), text)
+    }
+
+    fn said(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
         Self {
-            status: status::of(kind),
-            code: Some(kind.code()),
+            status,
+            code: Some(code),
             text: Some(text.into()),
             retry_after: None,
         }
@@ -52,31 +56,24 @@ impl ApiError {
     }
 
     pub(super) fn permission_denied() -> Self {
-        Self {
-            status: StatusCode::FORBIDDEN,
-            code: Some("permission-denied"),
-            text: Some("permission denied".to_owned()),
-            retry_after: None,
-        }
+        Self::said(
+            StatusCode::FORBIDDEN,
+            "permission-denied",
+            "permission denied",
+        )
     }
 
     pub(super) fn unsupported_operation() -> Self {
-        Self {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            code: Some("unsupported-operation"),
-            text: Some("unsupported operation".to_owned()),
-            retry_after: None,
-        }
+        Self::said(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "unsupported-operation",
+            "unsupported operation",
+        )
     }
 
     /// What a plugin answered with an error response: HTTP 400 with its text.
     pub(super) fn of_plugin(text: String) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code: Some(ErrorKind::Plugin.code()),
-            text: Some(text),
-            retry_after: None,
-        }
+        Self::said(StatusCode::BAD_REQUEST, ErrorKind::Plugin.code(), text)
     }
 
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {

@@ -75,11 +75,8 @@ impl Supervised {
         if *sent && !is_harmless(&generation, &again) {
             return first;
         }
-        let (generation, _inside) = match self.enter(deadline, generation.number()).await {
-            Ok(next) => next,
-            // It had no effect that counts: that nothing runs now is all there is to know.
-            Err(error) => return Err(error),
-        };
+        // It had no effect that counts: should nothing run now, that is all there is to know.
+        let (generation, _inside) = self.enter(deadline, generation.number()).await?;
         self.within(&generation, deadline, send(generation.instance(), again))
             .await
     }

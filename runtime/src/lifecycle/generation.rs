@@ -10,8 +10,11 @@ use super::{Gate, Prepared, special};
 use crate::driver::Instance;
 use crate::{PluginVersion, RuntimeKind};
 
-/// What a plugin says is its version, or nothing.
-pub(crate) fn said_version(instance: &dyn Instance) -> String {
+/// The version that runs: its entry's, else what the plugin says if that is one.
+pub(crate) fn running_version(prepared: &Prepared, instance: &dyn Instance) -> String {
+    if !prepared.running_version.is_empty() {
+        return prepared.running_version.clone();
+    }
     let said = instance.description().version.parse::<PluginVersion>();
     said.map_or_else(|_| String::new(), |version| version.to_string())
 }
@@ -71,14 +74,6 @@ impl Generation {
         let operation = request.operation;
         let is_safe = || special::covers(&self.special_paths.safe_reads, &request.path);
         operation.is_idempotent() || (operation.is_read() && is_safe())
-    }
-
-    /// The version that runs: its entry's, else what the plugin says if that is one.
-    pub(crate) fn version(&self) -> String {
-        match self.prepared.running_version.as_str() {
-            "" => said_version(self.instance()),
-            stated => stated.to_owned(),
-        }
     }
 
     /// Counts an answer.

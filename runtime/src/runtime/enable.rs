@@ -31,9 +31,7 @@ pub(super) async fn enable(
         .await?;
     let instance = start(inner, &prepared).await?;
     record = record.with_running(&prepared);
-    if record.running_version.is_empty() {
-        record.running_version = lifecycle::said_version(&*instance);
-    }
+    record.running_version = lifecycle::running_version(&prepared, &*instance);
     let said = &instance.description().special_paths;
     record.special_paths = lifecycle::clip_special_paths(&prepared.plan.label, said);
     if let Err(error) = keep(inner, &record, &prepared, &*instance).await {

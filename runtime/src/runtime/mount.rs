@@ -11,7 +11,7 @@ use super::record::Record;
 use super::workshop::Workshop;
 use crate::catalog::Choice;
 use crate::driver::Instance;
-use crate::lifecycle::{Admission, Prepared, Source, Supervised};
+use crate::lifecycle::{Admission, Prepared, Source, Supervised, running_version};
 use crate::services::{Deadline, MountServices};
 use crate::{CallError, LaunchError, MountError};
 
@@ -103,7 +103,7 @@ impl Mount {
         if let Some(generation) = self.supervised.view().serving() {
             let mut record = Record::clone(&self.record());
             record.special_paths.clone_from(generation.special_paths());
-            record.running_version = generation.version();
+            record.running_version = running_version(&prepared, generation.instance());
             self.facts.record.store(Arc::new(record));
         }
         Ok(())

@@ -98,7 +98,7 @@ impl ChangeFeed {
 }
 
 /// How far a live store has read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(pub(crate) u64);
 
 /// What others committed.

@@ -53,7 +53,7 @@ impl News {
 
     /// The next piece of what it has to hear. Cheap when there is nothing, for the front of every request.
     pub(crate) fn untold(&self, feed: &ChangeFeed) -> Option<Untold> {
-        let mut upto = Cursor(self.heard.load(Ordering::Acquire));
+        let mut upto = self.heard();
         if !feed.moved(upto) {
             return None;
         }

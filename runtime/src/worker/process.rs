@@ -81,8 +81,12 @@ impl Process {
         timeout(limit, self.exited()).await.ok()
     }
 
-    /// Whether it has died, reaped or not: asked of the kernel, which knows it first.
+    /// Whether it has died, reaped or not. The kernel knows it first, unless the spawner went and takes it along.
     pub fn has_died(&self) -> bool {
+        self.exit().is_some() || self.is_ended_for_the_kernel()
+    }
+
+    fn is_ended_for_the_kernel(&self) -> bool {
         let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
         let now = Timespec::default();
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)

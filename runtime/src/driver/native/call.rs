@@ -39,7 +39,7 @@ impl Caller<'_> {
         deadline: Deadline,
         call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Result<T, CallError> {
-        if self.process.exit().is_some() || self.process.has_died() {
+        if self.process.has_died() {
             return Err(self.found_dead().await);
         }
         if deadline.left().is_zero() {
@@ -82,7 +82,7 @@ impl Caller<'_> {
             _ if is_late(status) => self.late(deadline),
             // A plugin's server has the same deadline, and ends a call that is late as cancelled.
             Code::Cancelled if deadline.left() <= CLOCK_SLACK => self.late(deadline),
-            _ if reset_by_peer(status).is_some() => self.given_up(status, deadline),
+            _ if was_reset_by_peer(status) => self.given_up(status, deadline),
             Code::OutOfRange if is_local(status) => self.too_large(status),
             _ if is_transport(status) => self.lost(status).await,
             Code::Unavailable => match self.process.exit() {
@@ -172,6 +172,16 @@ impl<T> Outcome<T> {
     }
 }
 
+/// The answer of a call that a plugin need not know: one that does not has nothing to say.
+pub(super) fn or_nothing<T: Default>(
+    answer: Result<Response<T>, Status>,
+) -> Result<Response<T>, Status> {
+    match answer {
+        Err(status) if status.code() == Code::Unimplemented => Ok(Response::new(T::default())),
+        answer => answer,
+    }
+}
+
 /// A status for people: its code, and the peer's text clipped and escaped.
 pub(super) fn shown(status: &Status) -> String {
     let text: String = status.message().chars().take(TEXT_CHARS_MAX).collect();
@@ -201,12 +211,11 @@ pub(super) fn was_never_sent(status: &Status) -> bool {
     causes(status).any(|error| matches!(error.downcast_ref(), Some(WireError::NeverSent)))
 }
 
-/// Why the peer reset the stream of this one call, if that is what happened.
-fn reset_by_peer(status: &Status) -> Option<h2::Reason> {
+/// Whether the peer reset the stream of this one call.
+fn was_reset_by_peer(status: &Status) -> bool {
     causes(status)
         .filter_map(|error| error.downcast_ref::<h2::Error>())
-        .find(|error| error.is_reset() && error.is_remote())
-        .and_then(h2::Error::reason)
+        .any(|error| error.is_reset() && error.is_remote())
 }
 
 fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {

@@ -15,12 +15,11 @@ use palisade_protocol::multiplexing::plugin_multiplexing_client::PluginMultiplex
 use palisade_protocol::pb::backend_client::BackendClient;
 use palisade_protocol::{MULTIPLEX_ID, logical, pb};
 use tokio::time::{Instant, timeout};
-use tonic::Code;
 use tonic::metadata::{Ascii, MetadataValue};
 use uuid::Uuid;
 
 use super::broker::Brokered;
-use super::call::Caller;
+use super::call::{Caller, or_nothing};
 use super::process::NativeProcess;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
@@ -145,15 +144,7 @@ impl Instance for NativeInstance {
     async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
         let request = self.client.request(pb::InitializeArgs {}, deadline);
         let mut backend = self.client.backend.clone();
-        let call = Box::pin(async move {
-            match backend.initialize(request).await {
-                // A plugin without it has nothing to initialize.
-                Err(status) if status.code() == Code::Unimplemented => {
-                    Ok(tonic::Response::new(pb::InitializeReply::default()))
-                }
-                answer => answer,
-            }
-        });
+        let call = Box::pin(async move { or_nothing(backend.initialize(request).await) });
         let reply = self.caller().run(deadline, call).await?;
         plugin_error(reply.err).map_err(CallError::Plugin)
     }
@@ -201,15 +192,7 @@ impl Instance for NativeInstance {
         };
         let request = self.client.request(args, deadline);
         let mut backend = self.client.backend.clone();
-        let call = Box::pin(async move {
-            match backend.invalidate_key(request).await {
-                // A plugin without it remembers nothing.
-                Err(status) if status.code() == Code::Unimplemented => {
-                    Ok(tonic::Response::new(pb::Empty {}))
-                }
-                answer => answer,
-            }
-        });
+        let call = Box::pin(async move { or_nothing(backend.invalidate_key(request).await) });
         self.caller().run(deadline, call).await?;
         Ok(())
     }

@@ -82,11 +82,8 @@ impl<'a> Startup<'a> {
         step: &'static str,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, LaunchError> {
-        match self.within(step, call).await? {
-            Ok(answer) => Ok(answer.into_inner()),
-            Err(status) if status.code() == Code::Unimplemented => Ok(T::default()),
-            Err(status) => Err(self.refused(step, &status)),
-        }
+        let answer = async { call::or_nothing(call.await) };
+        self.call(step, answer).await
     }
 
     fn refused(&self, step: &'static str, status: &Status) -> LaunchError {
