@@ -11,12 +11,15 @@
 
 mod canary;
 mod command;
+mod fork;
 mod job;
 mod link;
 mod memory_file;
 mod message;
 mod process;
+mod protections;
 mod role;
+mod sandbox;
 mod spawner;
 mod work;
 
@@ -28,16 +31,20 @@ pub use job::{JobBudget, JobError, JobInput};
 pub use link::WorkerError;
 pub use message::{Limit, ProcessExit};
 pub use process::{Process, ProcessSpec, SpawnedProcess};
+pub use protections::Protections;
 pub use role::JobRole;
+pub use sandbox::{Layer, Sandbox};
 
 use link::Link;
 use role::Role;
+use tokio::sync::OnceCell;
 
 /// The handle to the spawner. Dropping the last one ends it, and with it everything it started. When the spawner dies by
 /// itself, so do the processes it started, and the next use makes another.
 #[derive(Clone)]
 pub struct Workers {
     link: Arc<Mutex<Result<Arc<Link>, String>>>,
+    protections: Arc<OnceCell<Protections>>,
 }
 
 /// Does a worker's job and exits if this process was started as one; otherwise makes the spawner and returns.
@@ -48,6 +55,7 @@ pub fn enter_worker() -> Workers {
     match role::of_this_process() {
         None => Workers {
             link: Arc::new(Mutex::new(open_link())),
+            protections: Arc::default(),
         },
         Some(Role::Spawner) => leave(spawner::run(std::io::stdin().as_fd())),
         Some(Role::Job(role)) => leave(work::run(role)),
@@ -90,6 +98,17 @@ impl Workers {
         budget: JobBudget,
     ) -> Result<Vec<u8>, JobError> {
         job::run(&*self.link()?, role, input, budget).await
+    }
+
+    /// Which walls can be put up around a process on this machine, by this user. Tried once, in some tens of milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// That the spawner is missing.
+    pub async fn protections(&self) -> Result<&Protections, WorkerError> {
+        self.protections
+            .get_or_try_init(async || Ok(Protections::find(&*self.link()?).await))
+            .await
     }
 
     /// The spawner's process, dead or alive, for diagnostics.

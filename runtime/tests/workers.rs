@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use palisade_runtime::worker::{
-    CanaryDeed, JobBudget, JobError, JobInput, JobRole, Limit, ProcessExit, ProcessSpec,
+    CanaryDeed, JobBudget, JobError, JobInput, JobRole, Layer, Limit, ProcessExit, ProcessSpec,
     SpawnedProcess,
 };
 use palisade_runtime::{Workers, enter_worker};
@@ -44,6 +44,10 @@ fn trials(workers: &Workers) -> Vec<Trial> {
         })
     };
     vec![
+        trial(
+            "every_wall_holds_or_says_why_it_does_not",
+            every_wall_holds_or_says_why_it_does_not,
+        ),
         trial("a_job_gives_its_result_back", a_job_gives_its_result_back),
         trial(
             "a_job_reads_a_file_that_others_read",
@@ -139,6 +143,30 @@ const BUDGET: JobBudget = JobBudget {
 fn canary(workers: Workers, deed: CanaryDeed, budget: JobBudget) -> Result<Vec<u8>, JobError> {
     let input = deed.to_input();
     block_on(workers.run_job(JobRole::Canary, JobInput::Bytes(&input), budget))
+}
+
+/// As root on a kernel of this decade nothing may be lacking but what the control groups lack; an ordinary user lacks at
+/// least a user to give. Each that is lacking has a reason.
+fn every_wall_holds_or_says_why_it_does_not(workers: Workers) {
+    let found = block_on(async { workers.protections().await.cloned() });
+    let found = found.expect("the spawner lives");
+    for layer in Layer::ALL {
+        let reason = found.lacking().get(&layer);
+        assert_ne!(
+            found.holding().contains(&layer),
+            reason.is_some(),
+            "{layer}"
+        );
+        assert!(reason.is_none_or(|reason| !reason.is_empty()), "{layer}");
+    }
+    println!("{found:?}");
+    let needs_nobody = [Layer::Seccomp, Layer::LandlockFiles];
+    assert!(
+        needs_nobody
+            .iter()
+            .all(|layer| found.holding().contains(layer)),
+        "{found:?}"
+    );
 }
 
 fn a_job_gives_its_result_back(workers: Workers) {
@@ -486,6 +514,7 @@ fn shell(script: &str) -> ProcessSpec<'static> {
         directory: None,
         remnant: None,
         limits: Vec::new(),
+        sandbox: None,
     }
 }
 

@@ -1,27 +1,35 @@
-//! The command line, environment, limits and descriptors of a child of the spawner, and the steps between fork and exec.
+//! What a child of the spawner becomes, step by step, between its birth and what it executes.
 #![expect(
     unsafe_code,
-    reason = "what has to be set between fork and exec can only be set in `pre_exec`"
+    reason = "a child is made and turned into another program, neither of which the compiler can follow"
 )]
 
 use std::ffi::{CString, c_char};
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::ptr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::panic::catch_unwind;
+use std::{fmt, ptr};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal,
-    setrlimit, setsid,
+    Gid, PidfdFlags, Resource, Rlimit, Signal, Uid, WaitId, WaitIdOptions, chdir, getegid, geteuid,
+    getpid, getrlimit, pidfd_open, set_parent_process_death_signal, setrlimit, setsid, waitid,
 };
 use rustix::thread::set_no_new_privs;
 
+use super::fork::{Child, Side, fork};
 use super::message::{Limit, Program, Start};
 use super::role::{JOB_NAME, ROLE_VARIABLE};
+use super::sandbox::{self, Group, Sandbox, probe};
 
 /// The last signal number of Linux.
 const SIGNAL_MAX: i32 = 64;
+
+/// The exit code of a child that could not become what it was to be.
+const FAILED: i32 = 127;
 
 /// The three descriptors of a start message.
 pub(super) struct Descriptors {
@@ -33,48 +41,218 @@ pub(super) struct Descriptors {
     pub(super) stderr: OwnedFd,
 }
 
-/// Starts the child that a message describes.
-pub(super) fn spawn(start: &Start, descriptors: Descriptors) -> io::Result<Child> {
-    let Descriptors {
-        first,
-        stdout,
-        stderr,
-    } = descriptors;
-    let (mut command, image) = match &start.program {
-        Program::Given(argv) => (of_image(), Some(Image::new(first, argv, &start.env)?)),
-        Program::Job(role) => (of_job(role.as_str(), first), None),
+/// Starts the child that a message describes, as a member of `group`. Returns once it executes what it is to be.
+///
+/// # Errors
+///
+/// Which step failed, and why.
+pub(super) fn spawn(
+    start: &Start,
+    descriptors: Descriptors,
+    group: Option<&Group>,
+) -> Result<Child, String> {
+    let birth = Birth::prepare(start, descriptors, group).map_err(|fault| fault.to_string())?;
+    let (report, faults) = pipe_with(PipeFlags::CLOEXEC).map_err(|fault| fault.to_string())?;
+    let namespaces = start.sandbox.as_ref().map_or(0, sandbox::namespaces);
+    // SAFETY: the spawner has one thread, and the child ends in `live`.
+    match unsafe { fork(namespaces) }.map_err(|fault| fault.to_string())? {
+        Side::Child => birth.live(faults),
+        Side::Parent(child) => {
+            drop(faults);
+            match complaint(report) {
+                None => Ok(child),
+                Some(fault) => {
+                    reap(&child);
+                    Err(fault)
+                }
+            }
+        }
+    }
+}
+
+/// What the child says before it ends; nothing when it executes, because the pipe is closed by that.
+fn complaint(report: OwnedFd) -> Option<String> {
+    let mut text = String::new();
+    match File::from(report).read_to_string(&mut text) {
+        Ok(0) => None,
+        Ok(_) => Some(text),
+        Err(fault) => Some(fault.to_string()),
+    }
+}
+
+fn reap(child: &Child) {
+    let id = WaitId::PidFd(child.pidfd.as_fd());
+    let _ = rustix::io::retry_on_intr(|| waitid(id.clone(), WaitIdOptions::EXITED));
+}
+
+/// Everything a child needs, gathered before it is born.
+struct Birth<'a> {
+    start: &'a Start,
+    group: Option<&'a Group>,
+    purpose: Purpose,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    /// Readable once the spawner has died.
+    spawner: OwnedFd,
+    user: (Uid, Gid),
+    in_user_namespace: bool,
+}
+
+/// What the child is for.
+enum Purpose {
+    Execute(Image),
+    Probe(probe::Outside, sandbox::Layer),
+}
+
+impl<'a> Birth<'a> {
+    fn prepare(
+        start: &'a Start,
+        descriptors: Descriptors,
+        group: Option<&'a Group>,
+    ) -> io::Result<Self> {
+        let Descriptors {
+            first,
+            stdout,
+            stderr,
+        } = descriptors;
+        let (purpose, stdin) = match &start.program {
+            Program::Given(argv) => {
+                let env = start
+                    .env
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"));
+                let image = Image::new(first, argv.iter().cloned(), env)?;
+                (Purpose::Execute(image), nothing()?)
+            }
+            Program::Job(role) => {
+                let env = format!("{ROLE_VARIABLE}={}", role.as_str());
+                let image = Image::new(itself()?, [JOB_NAME.to_owned()], [env])?;
+                (Purpose::Execute(image), first)
+            }
+            Program::Probe(layer) => (Purpose::Probe(probe::Outside::look(), *layer), nothing()?),
+        };
+        let namespaces = start.sandbox.as_ref().map_or(0, sandbox::namespaces);
+        Ok(Self {
+            start,
+            group,
+            purpose,
+            stdin,
+            stdout,
+            stderr,
+            spawner: pidfd_open(getpid(), PidfdFlags::empty())?,
+            user: (geteuid(), getegid()),
+            in_user_namespace: namespaces & libc::CLONE_NEWUSER != 0,
+        })
+    }
+
+    /// The life of the child. It never returns into the spawner's code, of which it is a copy.
+    fn live(&self, faults: OwnedFd) -> ! {
+        let outcome = catch_unwind(std::panic::AssertUnwindSafe(|| self.become_it()));
+        let code = match outcome {
+            Ok(Ok(code)) => code,
+            Ok(Err(fault)) => complain(faults, &fault),
+            Err(_) => complain(faults, "the child panicked"),
+        };
+        // SAFETY: ends this process at once. Nothing may run that the spawner registered for its own end.
+        unsafe { libc::_exit(code) }
+    }
+
+    /// The steps, in the order that leaves no window. Returns only as a probe.
+    fn become_it(&self) -> Result<i32, String> {
+        setsid().map_err(at("new session"))?;
+        self.group.map_or(Ok(()), Group::enter)?;
+        for (limit, value) in &self.start.limits {
+            set_limit(*limit, *value).map_err(at("resource limit"))?;
+        }
+        forget_signal_handling();
+        self.wall_in()?;
+        die_with(&self.spawner).map_err(at("parent's death"))?;
+        chdir(self.start.directory.as_deref().unwrap_or("/")).map_err(at("working directory"))?;
+        self.place_descriptors().map_err(at("descriptors"))?;
+        if let Some(sandbox) = &self.start.sandbox {
+            sandbox::enter_last(sandbox)?;
+        }
+        match (&self.purpose, &self.start.sandbox) {
+            (Purpose::Execute(image), sandbox) => Err(at("exec")(image.execute(sandbox.as_ref()))),
+            (Purpose::Probe(outside, layer), Some(sandbox)) => {
+                Ok(i32::from(!probe::holds(*layer, sandbox, outside)))
+            }
+            (Purpose::Probe(..), None) => Err("a probe without a sandbox".to_owned()),
+        }
+    }
+
+    /// No new privileges in any case, and whatever else is asked for.
+    fn wall_in(&self) -> Result<(), String> {
+        if self.in_user_namespace {
+            let (user, group) = self.user;
+            sandbox::map_user(user, group).map_err(at("user namespace"))?;
+        }
+        set_no_new_privs(true).map_err(at("no new privileges"))?;
+        let Some(sandbox) = &self.start.sandbox else {
+            return Ok(());
+        };
+        let image = match &self.purpose {
+            Purpose::Execute(image) => Some(&image.file),
+            Purpose::Probe(..) => None,
+        };
+        sandbox::enter(sandbox, self.start.directory.as_deref(), image)
+    }
+
+    /// The three standard ones; all others are closed by the exec, whatever flags they have.
+    fn place_descriptors(&self) -> io::Result<()> {
+        close_descriptors_at_exec()?;
+        rustix::stdio::dup2_stdin(&self.stdin)?;
+        rustix::stdio::dup2_stdout(&self.stdout)?;
+        rustix::stdio::dup2_stderr(&self.stderr)?;
+        Ok(())
+    }
+}
+
+fn at<E: fmt::Display>(step: &'static str) -> impl Fn(E) -> String {
+    move |fault| format!("{step}: {fault}")
+}
+
+fn complain(faults: OwnedFd, fault: &str) -> i32 {
+    let _ = File::from(faults).write_all(fault.as_bytes());
+    FAILED
+}
+
+fn nothing() -> io::Result<OwnedFd> {
+    Ok(openat(
+        CWD,
+        "/dev/null",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// This very executable.
+fn itself() -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(openat(CWD, "/proc/self/exe", flags, Mode::empty())?)
+}
+
+/// Asked for after the last change of user, which would take it back.
+fn die_with(spawner: &OwnedFd) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The spawner may have died before the line above.
+    let mut watched = [PollFd::new(spawner, PollFlags::IN)];
+    match poll(&mut watched, Some(&Timespec::default()))? {
+        0 => Ok(()),
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+fn set_limit(limit: Limit, value: u64) -> io::Result<()> {
+    let resource = resource(limit);
+    // At the soft limit of processor time comes SIGXCPU, by which the cause is known, and at the hard one SIGKILL.
+    let extra = u64::from(limit == Limit::CpuSeconds);
+    let wanted = Rlimit {
+        current: Some(value),
+        maximum: Some(value.saturating_add(extra)),
     };
-    command
-        .current_dir(start.directory.as_deref().unwrap_or("/"))
-        .stdout(Stdio::from(stdout))
-        .stderr(Stdio::from(stderr));
-    prepare_in_child(&mut command, getpid(), rlimits(&start.limits), image);
-    command.spawn()
-}
-
-/// A command whose last step before its own exec replaces the child by an [`Image`]; its program is never reached.
-fn of_image() -> Command {
-    let mut command = Command::new("/nonexistent");
-    command.env_clear().stdin(Stdio::null());
-    command
-}
-
-/// A command that runs this executable as a job worker; its only environment variable says which.
-fn of_job(role: &str, input: OwnedFd) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .env_clear()
-        .env(ROLE_VARIABLE, role)
-        .arg0(JOB_NAME)
-        .stdin(Stdio::from(input));
-    command
-}
-
-fn rlimits(limits: &[(Limit, u64)]) -> Vec<(Resource, Rlimit)> {
-    limits
-        .iter()
-        .map(|(limit, value)| (resource(*limit), rlimit(*limit, *value)))
-        .collect()
+    Ok(setrlimit(resource, clamped(resource, &wanted))?)
 }
 
 fn resource(limit: Limit) -> Resource {
@@ -86,53 +264,6 @@ fn resource(limit: Limit) -> Resource {
         Limit::Descriptors => Resource::Nofile,
         Limit::Stack => Resource::Stack,
         Limit::Core => Resource::Core,
-    }
-}
-
-/// At the soft limit of processor time comes SIGXCPU, by which the cause is known, and at the hard one SIGKILL.
-fn rlimit(limit: Limit, value: u64) -> Rlimit {
-    let extra = u64::from(limit == Limit::CpuSeconds);
-    Rlimit {
-        current: Some(value),
-        maximum: Some(value.saturating_add(extra)),
-    }
-}
-
-fn prepare_in_child(
-    command: &mut Command,
-    spawner: Pid,
-    limits: Vec<(Resource, Rlimit)>,
-    image: Option<Image>,
-) {
-    let enter = move || {
-        enter_child(spawner, &limits)?;
-        image.as_ref().map_or(Ok(()), |image| Err(image.execute()))
-    };
-    // SAFETY: the spawner has one thread, so no lock is held by another at the fork; besides, what runs in the child
-    // makes system calls only and does not allocate.
-    unsafe { command.pre_exec(enter) };
-}
-
-/// The steps in the child, in the order that leaves no window.
-fn enter_child(spawner: Pid, limits: &[(Resource, Rlimit)]) -> io::Result<()> {
-    setsid()?;
-    die_with(spawner)?;
-    for (resource, limit) in limits {
-        setrlimit(*resource, clamped(*resource, limit))?;
-    }
-    forget_signal_handling();
-    set_no_new_privs(true)?;
-    // Landlock and seccomp belong here: after the privileges are fixed, before the descriptors are closed.
-    close_descriptors_at_exec()
-}
-
-fn die_with(spawner: Pid) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The spawner may have died before the line above.
-    if getppid() == Some(spawner) {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -149,7 +280,7 @@ fn clamped(resource: Resource, limit: &Rlimit) -> Rlimit {
     }
 }
 
-/// Ignored signals stay ignored over an exec. `Command` itself has emptied the mask.
+/// Ignored signals stay ignored over an exec, and so does a mask.
 fn forget_signal_handling() {
     // The kernel's structure of handler, flags, restorer and mask; all zero is the default action.
     let default_action = [0_u64; 4];
@@ -166,10 +297,21 @@ fn forget_signal_handling() {
             )
         };
     }
+    let empty_mask = 0_u64;
+    // SAFETY: the mask outlives the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const empty_mask,
+            ptr::null::<u64>(),
+            size_of::<u64>(),
+        )
+    };
 }
 
-/// Closes everything but the three standard descriptors at exec, whatever flags the others have. They have to live
-/// until then: the executable is one of them, and so is the pipe on which `Command` reports a failed exec.
+/// Marks everything but the three standard descriptors to be closed at exec. They have to live until then: the
+/// executable is one of them, and so is the pipe on which a failed step is told.
 fn close_descriptors_at_exec() -> io::Result<()> {
     // SAFETY: marking descriptors closes none of them now, so nothing that owns one is deceived.
     let result = unsafe {
@@ -198,26 +340,34 @@ struct Image {
 }
 
 impl Image {
-    fn new(file: OwnedFd, argv: &[String], env: &[(String, String)]) -> io::Result<Self> {
-        let env = env.iter().map(|(name, value)| format!("{name}={value}"));
+    fn new(
+        file: OwnedFd,
+        argv: impl IntoIterator<Item = String>,
+        env: impl IntoIterator<Item = String>,
+    ) -> io::Result<Self> {
         Ok(Self {
             file,
-            argv: CStrings::new(argv.iter().cloned())?,
+            argv: CStrings::new(argv)?,
             env: CStrings::new(env)?,
         })
     }
 
-    /// Replaces this process; returns only when it cannot.
-    fn execute(&self) -> io::Error {
+    /// Replaces this process; returns only when it cannot. With a sandbox in which it is a file, that copy of the same
+    /// bytes is executed, so that it finds itself.
+    fn execute(&self, sandbox: Option<&Sandbox>) -> io::Error {
+        let (directory, path, flags) = match sandbox.and_then(Sandbox::image_path) {
+            Some(path) => (libc::AT_FDCWD, path, 0),
+            None => (self.file.as_raw_fd(), c"", libc::AT_EMPTY_PATH),
+        };
         // SAFETY: path, arguments and environment end in NUL and null, and live until the process is replaced.
         unsafe {
             libc::syscall(
                 libc::SYS_execveat,
-                self.file.as_raw_fd(),
-                c"".as_ptr(),
+                directory,
+                path.as_ptr(),
                 self.argv.pointers.as_ptr(),
                 self.env.pointers.as_ptr(),
-                libc::AT_EMPTY_PATH,
+                flags,
             )
         };
         io::Error::last_os_error()
@@ -230,14 +380,10 @@ struct CStrings {
     _strings: Vec<CString>,
 }
 
-// SAFETY: the pointers go to the heap memory of `_strings`, which this value owns and nobody changes.
-unsafe impl Send for CStrings {}
-// SAFETY: as above.
-unsafe impl Sync for CStrings {}
-
 impl CStrings {
-    fn new(strings: impl Iterator<Item = String>) -> io::Result<Self> {
-        let strings = strings.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+    fn new(strings: impl IntoIterator<Item = String>) -> io::Result<Self> {
+        let strings = strings.into_iter().map(CString::new);
+        let strings = strings.collect::<Result<Vec<_>, _>>()?;
         let ends_in_null = strings
             .iter()
             .map(|string| string.as_ptr())

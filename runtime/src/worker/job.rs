@@ -184,6 +184,7 @@ async fn start(
         directory: None,
         remnant: None,
         limits: limits(budget),
+        sandbox: None,
     };
     let descriptors = [input, files.output.as_fd(), files.words.as_fd()];
     Ok(link.start(order, descriptors).await?)
@@ -226,7 +227,7 @@ fn death(role: JobRole, exit: ProcessExit, budget: JobBudget, files: &Files) -> 
             role,
             limit: budget.output_bytes_max,
         },
-        ProcessExit::Signal(_) => JobError::Killed {
+        ProcessExit::Signal(_) | ProcessExit::OutOfMemory => JobError::Killed {
             role,
             exit,
             words: clause(&words),

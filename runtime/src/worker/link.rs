@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use super::message::{self, Limit, MESSAGE_BYTES_MAX, ProcessExit, Program, Report, Start};
 use super::process::Process;
 use super::role::{ROLE_VARIABLE, SPAWNER_NAME};
+use super::sandbox::Sandbox;
 
 /// How long the spawner may take to start a process. It normally takes a millisecond.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,6 +96,7 @@ pub(super) struct Order {
     pub(super) directory: Option<String>,
     pub(super) remnant: Option<String>,
     pub(super) limits: Vec<(Limit, u64)>,
+    pub(super) sandbox: Option<Sandbox>,
 }
 
 impl Link {
@@ -170,6 +172,7 @@ fn encoded(id: u64, order: Order) -> Result<Vec<u8>, WorkerError> {
         directory,
         remnant,
         limits,
+        sandbox,
     } = order;
     let start = Start {
         id,
@@ -178,6 +181,7 @@ fn encoded(id: u64, order: Order) -> Result<Vec<u8>, WorkerError> {
         directory,
         remnant,
         limits,
+        sandbox,
     };
     message::encode(&start).map_err(|bytes| WorkerError::TooLong {
         bytes,

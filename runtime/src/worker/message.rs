@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::role::JobRole;
+use super::sandbox::{Layer, Sandbox};
 
 /// The longest message, in bytes. Unix packet sockets carry a little over 200 KiB by default.
 pub(super) const MESSAGE_BYTES_MAX: usize = 128 << 10;
@@ -39,6 +40,8 @@ pub(super) struct Start {
     pub(super) remnant: Option<String>,
     /// Its resource limits, soft and hard.
     pub(super) limits: Vec<(Limit, u64)>,
+    /// The walls around it.
+    pub(super) sandbox: Option<Sandbox>,
 }
 
 /// What to run.
@@ -48,6 +51,8 @@ pub(super) enum Program {
     Given(Vec<String>),
     /// This very executable, as a job worker; the first descriptor is its standard input.
     Job(JobRole),
+    /// A look from inside at whether this wall holds.
+    Probe(Layer),
 }
 
 /// A resource limit of a process.
@@ -87,6 +92,8 @@ pub enum ProcessExit {
     Code(i32),
     /// By a signal.
     Signal(i32),
+    /// By the kernel, because it and its descendants had no memory left of what they may have.
+    OutOfMemory,
     /// The spawner went first, which ends it as well.
     Unknown,
 }
@@ -96,6 +103,7 @@ impl fmt::Display for ProcessExit {
         match self {
             Self::Code(code) => write!(f, "exited with status {code}"),
             Self::Signal(signal) => write!(f, "killed by signal {signal}"),
+            Self::OutOfMemory => f.write_str("killed, because its memory limit was reached"),
             Self::Unknown => f.write_str("ended together with the spawner"),
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::link::{Link, Order, WorkerError};
 use super::message::{Limit, ProcessExit, Program};
+use super::sandbox::Sandbox;
 
 /// What to start, and with what. The process gets exactly this: no variable, descriptor or argument besides.
 pub struct ProcessSpec<'a> {
@@ -28,6 +29,8 @@ pub struct ProcessSpec<'a> {
     pub remnant: Option<String>,
     /// Resource limits, soft and hard.
     pub limits: Vec<(Limit, u64)>,
+    /// The walls around it; none for a program that is trusted as much as this one.
+    pub sandbox: Option<Sandbox>,
 }
 
 /// A started process and the reading ends of its output.
@@ -116,6 +119,7 @@ pub(super) async fn spawn(
         directory: spec.directory,
         remnant: spec.remnant,
         limits: spec.limits,
+        sandbox: spec.sandbox,
     };
     let descriptors = [spec.executable, child_stdout.as_fd(), child_stderr.as_fd()];
     let process = link.start(order, descriptors).await?;

@@ -8,15 +8,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus, getppid,
-    getrlimit, kill_process_group, pidfd_open, set_child_subreaper, setrlimit, waitid,
+    PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus, getppid, getrlimit,
+    kill_process_group, pidfd_open, set_child_subreaper, setrlimit, waitid,
 };
 
 use super::command::{self, Descriptors};
+use super::fork::Child;
 use super::message::{self, ProcessExit, Report, Start};
+use super::sandbox::{Cgroups, Group};
 use orphans::Orphans;
 
 mod orphans;
+
+/// SIGKILL.
+const SIGNAL_KILL: i32 = 9;
 
 /// How often orphans of running plugins are looked for, in seconds.
 const ORPHANS_EVERY: Timespec = Timespec {
@@ -48,6 +53,8 @@ pub(super) fn run(socket: BorrowedFd<'_>) -> u8 {
         socket,
         running: Vec::new(),
         orphans: Orphans::default(),
+        cgroups: Cgroups::open(),
+        emptying: Vec::new(),
         remnants: BTreeSet::new(),
     };
     raise_descriptor_limit();
@@ -78,14 +85,17 @@ fn server_process() -> io::Result<OwnedFd> {
 /// One process that was started and not yet reaped.
 struct Running {
     id: u64,
-    pid: Pid,
-    pidfd: OwnedFd,
+    child: Child,
+    group: Option<Group>,
 }
 
 struct Spawner<'a> {
     socket: BorrowedFd<'a>,
     running: Vec<Running>,
     orphans: Orphans,
+    cgroups: Cgroups,
+    /// Groups of processes that have ended, in which something may be left to be reaped.
+    emptying: Vec<Group>,
     /// Folders that the server would have removed at its end.
     remnants: BTreeSet<String>,
 }
@@ -98,6 +108,7 @@ impl Spawner<'_> {
         };
         self.reap(&ready.ended);
         self.orphans.sweep(&self.running);
+        self.emptying.retain(|group| !group.remove());
         !ready.server_gone && (!ready.message || self.answer())
     }
 
@@ -108,7 +119,7 @@ impl Spawner<'_> {
         fds.extend(
             self.running
                 .iter()
-                .map(|one| PollFd::new(&one.pidfd, PollFlags::IN)),
+                .map(|one| PollFd::new(&one.child.pidfd, PollFlags::IN)),
         );
         poll(&mut fds, self.patience().as_ref()).ok()?;
         let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
@@ -125,7 +136,7 @@ impl Spawner<'_> {
 
     /// How long to wait at most.
     fn patience(&self) -> Option<Timespec> {
-        if self.orphans.are_dying() {
+        if self.orphans.are_dying() || !self.emptying.is_empty() {
             Some(ORPHANS_SOON)
         } else {
             (!self.running.is_empty()).then_some(ORPHANS_EVERY)
@@ -138,23 +149,49 @@ impl Spawner<'_> {
             return false;
         };
         self.remnants.extend(start.remnant.clone());
-        match start_child(&start, descriptors) {
+        match self.start(&start, descriptors) {
             Ok(child) => self.welcome(child),
-            Err(error) => self.report(
+            Err(fault) => self.report(
                 &Report::Failed {
                     id: start.id,
-                    fault: error.to_string(),
+                    fault,
                 },
                 &[],
             ),
         }
     }
 
+    fn start(&mut self, start: &Start, descriptors: Vec<OwnedFd>) -> Result<Running, String> {
+        let [first, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors)
+            .map_err(|_| "a start message without its three descriptors")?;
+        let descriptors = Descriptors {
+            first,
+            stdout,
+            stderr,
+        };
+        let group = start
+            .sandbox
+            .as_ref()
+            .map(|sandbox| self.cgroups.make(sandbox));
+        let group = group.transpose()?.flatten();
+        match command::spawn(start, descriptors, group.as_ref()) {
+            Ok(child) => Ok(Running {
+                id: start.id,
+                child,
+                group,
+            }),
+            Err(fault) => {
+                self.emptying.extend(group);
+                Err(fault)
+            }
+        }
+    }
+
     fn welcome(&mut self, child: Running) -> bool {
-        let pid = child.pid.as_raw_pid().unsigned_abs();
+        let pid = child.child.pid.as_raw_pid().unsigned_abs();
         let told = self.report(
             &Report::Started { id: child.id, pid },
-            &[child.pidfd.as_fd()],
+            &[child.child.pidfd.as_fd()],
         );
         self.running.push(child);
         told
@@ -168,6 +205,7 @@ impl Spawner<'_> {
         for one in gone {
             let exit = one.end();
             self.report(&Report::Exited { id: one.id, exit }, &[]);
+            self.emptying.extend(one.group);
         }
     }
 
@@ -179,12 +217,17 @@ impl Spawner<'_> {
 
     fn end_everything(&mut self) {
         for one in &self.running {
-            one.kill_group();
+            one.kill_all();
         }
         for one in std::mem::take(&mut self.running) {
             one.end();
+            self.emptying.extend(one.group);
         }
         self.orphans.end_all();
+        for group in &self.emptying {
+            group.remove();
+        }
+        self.cgroups.close();
     }
 
     /// Removes what a dead server left. One that lives, and has only let go of this process, clears up itself.
@@ -208,20 +251,34 @@ struct Ready {
 }
 
 impl Running {
-    fn kill_group(&self) {
-        let _ = kill_process_group(self.pid, Signal::KILL);
+    /// Whoever left the session is still in the control group.
+    fn kill_all(&self) {
+        let _ = kill_process_group(self.child.pid, Signal::KILL);
+        if let Some(group) = &self.group {
+            group.kill();
+        }
     }
 
-    /// Kills what is left of the group, then reaps. In this order: until it is reaped, nobody else can have its number.
+    /// Kills what is left of it, then reaps. In this order: until it is reaped, nobody else can have its number.
     fn end(&self) -> ProcessExit {
-        self.kill_group();
+        self.kill_all();
         let status = rustix::io::retry_on_intr(|| {
-            waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
+            waitid(
+                WaitId::PidFd(self.child.pidfd.as_fd()),
+                WaitIdOptions::EXITED,
+            )
         });
-        status
-            .ok()
-            .flatten()
-            .map_or(ProcessExit::Unknown, |status| exit_of(&status))
+        let exit = status.ok().flatten().map(|status| exit_of(&status));
+        match exit.unwrap_or(ProcessExit::Unknown) {
+            ProcessExit::Signal(SIGNAL_KILL) if self.ran_out_of_memory() => {
+                ProcessExit::OutOfMemory
+            }
+            exit => exit,
+        }
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        self.group.as_ref().is_some_and(Group::ran_out_of_memory)
     }
 }
 
@@ -229,26 +286,4 @@ fn exit_of(status: &WaitIdStatus) -> ProcessExit {
     let code = status.exit_status().map(ProcessExit::Code);
     code.or_else(|| status.terminating_signal().map(ProcessExit::Signal))
         .unwrap_or(ProcessExit::Unknown)
-}
-
-fn start_child(start: &Start, descriptors: Vec<OwnedFd>) -> io::Result<Running> {
-    let [first, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors)
-        .map_err(|_| io::Error::other("a start message without its three descriptors"))?;
-    let child = command::spawn(
-        start,
-        Descriptors {
-            first,
-            stdout,
-            stderr,
-        },
-    )?;
-    let pid = Pid::from_child(&child);
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).inspect_err(|_| {
-        let _ = kill_process_group(pid, Signal::KILL);
-    })?;
-    Ok(Running {
-        id: start.id,
-        pid,
-        pidfd,
-    })
 }

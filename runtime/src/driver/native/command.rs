@@ -32,6 +32,7 @@ pub(super) fn of<'a>(
         directory: Some(directory.text().to_owned()),
         remnant: Some(directory.root_text().to_owned()),
         limits: vec![(Limit::Core, 0), (Limit::Descriptors, DESCRIPTORS)],
+        sandbox: None,
     })
 }
 

@@ -38,7 +38,7 @@ impl Orphans {
         self.dying = false;
         let mut any = false;
         for pid in children() {
-            if running.iter().any(|one| one.pid == pid) {
+            if running.iter().any(|one| one.child.pid == pid) {
                 continue;
             }
             if reaped(pid) {
@@ -74,7 +74,9 @@ impl Orphans {
 }
 
 fn is_doomed(pid: Pid, running: &[Running]) -> bool {
-    getsid(Some(pid)).map_or(true, |session| running.iter().all(|one| one.pid != session))
+    getsid(Some(pid)).map_or(true, |session| {
+        running.iter().all(|one| one.child.pid != session)
+    })
 }
 
 fn reaped(pid: Pid) -> bool {

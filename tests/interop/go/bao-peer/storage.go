@@ -28,6 +28,7 @@ func (b *backend) storagePaths() []*framework.Path {
 			"end":  {Type: framework.TypeString, Description: "commit, rollback or fail."},
 		}, b.transfer),
 		at("race", nil, b.race),
+		at("snapshot", nil, b.snapshot),
 	}
 }
 

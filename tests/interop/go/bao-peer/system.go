@@ -11,26 +11,41 @@ import (
 
 func (b *backend) systemPaths() []*framework.Path {
 	return []*framework.Path{
-		at("system", nil, b.system),
+		at("system", map[string]*framework.FieldSchema{
+			"entity": {Type: framework.TypeString, Description: "Whose identity is asked for; else the caller's."},
+		}, b.system),
 		at("environment", nil, b.environment),
 		at("log", map[string]*framework.FieldSchema{"text": {Type: framework.TypeString}}, b.log),
 		at("password", map[string]*framework.FieldSchema{"policy": {Type: framework.TypeString}}, b.password),
 	}
 }
 
-// system asks the host everything that it answers about itself and the mount.
-func (b *backend) system(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+// system asks the host everything that the SDK can ask over gRPC: DefaultLeaseTTL, MaxLeaseTTL, Tainted, CachingDisabled,
+// ReplicationState, MlockEnabled, LocalMount, PluginEnv (which VaultVersion is, too), and, in questions, ClusterInfo,
+// EntityInfo, GroupsForEntity and ResponseWrapData. GeneratePasswordFromPolicy is at the path "password". The other
+// methods of a SystemView fail within the SDK.
+func (b *backend) system(ctx context.Context, request *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
 	view := b.System()
 	environment, err := view.PluginEnv(ctx)
 	if err != nil {
 		return nil, err
 	}
+	entity, stated := fields.GetOk("entity")
+	if !stated {
+		entity = request.EntityID
+	}
+	answers, refusals := ask(questions(ctx, view, entity.(string)))
 	return data(map[string]interface{}{
 		"default_lease_ttl": int64(view.DefaultLeaseTTL().Seconds()),
 		"max_lease_ttl":     int64(view.MaxLeaseTTL().Seconds()),
+		"tainted":           view.Tainted(),
 		"caching_disabled":  view.CachingDisabled(),
+		"replication_state": int(view.ReplicationState()),
+		"mlock_enabled":     view.MlockEnabled(),
 		"local_mount":       view.LocalMount(),
 		"version":           environment.VaultVersion,
+		"answers":           answers,
+		"refusals":          refusals,
 	})
 }
 

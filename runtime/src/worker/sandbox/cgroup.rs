@@ -1,0 +1,559 @@
+//! Control groups: caps for a process and all its descendants together, and a way to kill them all.
+//!
+//! Version 2 has one tree, version 1 one for each controller, and a machine may have both. Which controller is where is
+//! read once. Everything of one spawner is in one group, named for it, so that what a dead one left can be told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use super::{Layer, Sandbox};
+
+/// What the group of a spawner is called, before its process and the moment it began.
+const PREFIX: &str = "palisade-";
+
+/// The group that this process moves to where version 2 wants no processes beside groups.
+const HOST_LEAF: &str = "palisade-host";
+
+/// How long processes of a killed group may take to be gone. They are the spawner's to reap, so it looks again later.
+const KILL_PATIENCE: Duration = Duration::from_millis(50);
+
+/// One of the things a group can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Controller {
+    Memory,
+    Pids,
+    Cpu,
+    /// Membership alone, and with it the kill.
+    Members,
+}
+
+impl Controller {
+    const LIMITS: [Self; 3] = [Self::Memory, Self::Pids, Self::Cpu];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+            Self::Cpu => "cpu",
+            Self::Members => "cgroup.kill",
+        }
+    }
+
+    fn layer(self) -> Layer {
+        match self {
+            Self::Memory => Layer::MemoryLimit,
+            Self::Pids => Layer::ProcessLimit,
+            Self::Cpu => Layer::CpuWeight,
+            Self::Members => Layer::GroupKill,
+        }
+    }
+}
+
+/// Where a controller is, and in which version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    version: Version,
+    /// The group of this spawner.
+    group: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+/// The control groups that this spawner may use.
+#[derive(Default)]
+pub(in crate::worker) struct Cgroups {
+    places: BTreeMap<Controller, Place>,
+    faults: BTreeMap<Controller, String>,
+    next: u64,
+}
+
+impl Cgroups {
+    /// Finds the controllers and makes a group in each. What is lacking is told when it is asked for.
+    pub(in crate::worker) fn open() -> Self {
+        let mut cgroups = Self::default();
+        let (Ok(mounts), Ok(own)) = (
+            fs::read_to_string("/proc/self/mountinfo"),
+            fs::read_to_string("/proc/self/cgroup"),
+        ) else {
+            return cgroups;
+        };
+        let mounts = Mounts::parse(&mounts, &own);
+        for controller in Controller::LIMITS {
+            match mounts.place(controller) {
+                Ok(place) => drop(cgroups.places.insert(controller, place)),
+                Err(fault) => drop(cgroups.faults.insert(controller, fault)),
+            }
+        }
+        if let Some(place) = mounts.members() {
+            cgroups.places.insert(Controller::Members, place);
+        }
+        cgroups
+    }
+
+    /// A group for one process, with what its sandbox asks for.
+    pub(in crate::worker) fn make(&mut self, sandbox: &Sandbox) -> Result<Option<Group>, String> {
+        self.next += 1;
+        let mut group = Group::default();
+        for controller in Controller::LIMITS.into_iter().chain([Controller::Members]) {
+            if sandbox.has(controller.layer()) {
+                let fault = |fault: String| format!("{}: {fault}", controller.layer());
+                self.join(controller, sandbox, &mut group).map_err(fault)?;
+            }
+        }
+        Ok((!group.folders.is_empty()).then_some(group))
+    }
+
+    fn join(
+        &self,
+        controller: Controller,
+        sandbox: &Sandbox,
+        group: &mut Group,
+    ) -> Result<(), String> {
+        let Some(place) = self.places.get(&controller) else {
+            let fault = self.faults.get(&controller).cloned();
+            return Err(
+                fault.unwrap_or_else(|| "this machine has no such control group".to_owned())
+            );
+        };
+        let folder = place.group.join(self.next.to_string());
+        make_folder(&folder).map_err(|fault| format!("{}: {fault}", folder.display()))?;
+        group.folders.insert(folder.clone(), place.version);
+        for (file, value) in settings(controller, place.version, sandbox) {
+            set(&folder, file, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the groups of this spawner. Nothing is left in them.
+    pub(in crate::worker) fn close(&self) {
+        for place in self.places.values() {
+            let _ = fs::remove_dir(&place.group);
+        }
+    }
+}
+
+/// The files of a controller and what they are to say. A swapped page is memory as well.
+fn settings(
+    controller: Controller,
+    version: Version,
+    sandbox: &Sandbox,
+) -> Vec<(&'static str, String)> {
+    let memory = sandbox.memory_bytes.to_string();
+    match (controller, version) {
+        (Controller::Memory, Version::One) => vec![
+            ("memory.limit_in_bytes", memory.clone()),
+            ("?memory.memsw.limit_in_bytes", memory),
+        ],
+        (Controller::Memory, Version::Two) => vec![
+            ("memory.max", memory),
+            ("?memory.swap.max", "0".to_owned()),
+            ("?memory.oom.group", "1".to_owned()),
+        ],
+        (Controller::Pids, _) => vec![("pids.max", sandbox.processes.to_string())],
+        (Controller::Cpu, Version::One) => {
+            // 1024 is everybody's share there.
+            let shares = u64::from(sandbox.cpu_weight) * 1024 / 100;
+            vec![("cpu.shares", shares.max(2).to_string())]
+        }
+        (Controller::Cpu, Version::Two) => vec![("cpu.weight", sandbox.cpu_weight.to_string())],
+        (Controller::Members, _) => Vec::new(),
+    }
+}
+
+/// Writes a setting and reads it back: the kernel rounds, and a controller that is not there swallows nothing. One with a
+/// question mark is written where there is such a file.
+fn set(folder: &Path, file: &str, value: &str) -> Result<(), String> {
+    let (file, optional) = match file.strip_prefix('?') {
+        Some(file) => (file, true),
+        None => (file, false),
+    };
+    let path = folder.join(file);
+    if optional && !path.exists() {
+        return Ok(());
+    }
+    fs::write(&path, value).map_err(|fault| format!("{file} = {value}: {fault}"))
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
+/// The control groups of one process. They stay until nothing is left in them.
+#[derive(Default)]
+pub(in crate::worker) struct Group {
+    folders: BTreeMap<PathBuf, Version>,
+}
+
+impl Group {
+    /// Moves the calling process in, and with it everything it will ever start.
+    pub(in crate::worker) fn enter(&self) -> Result<(), String> {
+        for folder in self.folders.keys() {
+            let file = folder.join("cgroup.procs");
+            // Zero is whoever writes.
+            fs::write(&file, "0").map_err(|fault| format!("{}: {fault}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel killed a process in here for want of memory.
+    pub(in crate::worker) fn ran_out_of_memory(&self) -> bool {
+        self.folders.keys().any(|folder| {
+            ["memory.events", "memory.oom_control"]
+                .iter()
+                .filter_map(|file| fs::read_to_string(folder.join(file)).ok())
+                .any(|text| counts_a_kill(&text))
+        })
+    }
+
+    /// Kills everything in here.
+    pub(in crate::worker) fn kill(&self) {
+        let at_once = |folder: &PathBuf| fs::write(folder.join("cgroup.kill"), "1").is_ok();
+        if !self.folders.keys().any(at_once) {
+            self.kill_one_by_one();
+        }
+    }
+
+    /// For kernels without a kill for groups: until nobody is left, since a process may start another meanwhile.
+    fn kill_one_by_one(&self) {
+        let until = Instant::now() + KILL_PATIENCE;
+        let Some(folder) = self.folders.keys().next() else {
+            return;
+        };
+        loop {
+            let members = members(folder);
+            for pid in &members {
+                let _ = kill_process(*pid, Signal::KILL);
+            }
+            if members.is_empty() || Instant::now() > until {
+                return;
+            }
+        }
+    }
+
+    /// Removes it; false when something is still in it, and it has to be tried again.
+    pub(in crate::worker) fn remove(&self) -> bool {
+        let gone = |folder: &PathBuf| match fs::remove_dir(folder) {
+            Ok(()) => true,
+            Err(fault) => fault.kind() == io::ErrorKind::NotFound,
+        };
+        // Every one is tried.
+        self.folders.keys().filter(|folder| !gone(folder)).count() == 0
+    }
+}
+
+/// The line `oom_kill N` of version 2's events and of version 1's control file.
+fn counts_a_kill(text: &str) -> bool {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("oom_kill "))
+        .any(|count| count.trim() != "0")
+}
+
+fn members(folder: &Path) -> Vec<Pid> {
+    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| Pid::from_raw(line.parse().ok()?))
+        .collect()
+}
+
+/// The control group file systems of this machine, and where this process is in each.
+struct Mounts {
+    /// By controller; version 2 stands under the empty name.
+    folders: BTreeMap<String, PathBuf>,
+}
+
+impl Mounts {
+    /// From `/proc/self/mountinfo` and `/proc/self/cgroup`.
+    fn parse(mounts: &str, own: &str) -> Self {
+        let own: BTreeMap<&str, &str> = own
+            .lines()
+            .filter_map(|line| line.split_once(':')?.1.split_once(':'))
+            .collect();
+        let mut folders = BTreeMap::new();
+        for mount in mounts.lines().filter_map(Mount::parse) {
+            for (controllers, path) in &own {
+                if mount.is_of(controllers) {
+                    let folder = mount.folder(path);
+                    for name in controllers.split(',') {
+                        folders.entry(name.to_owned()).or_insert(folder.clone());
+                    }
+                }
+            }
+        }
+        Self { folders }
+    }
+
+    /// The group of this spawner, where the controller is.
+    fn place(&self, controller: Controller) -> Result<Place, String> {
+        let name = controller.name();
+        let (version, parent) = match (self.folders.get(name), self.folders.get("")) {
+            (Some(folder), _) => (Version::One, folder),
+            (None, Some(folder)) => {
+                delegate(folder, name)?;
+                (Version::Two, folder)
+            }
+            (None, None) => return Err("no control groups are mounted".to_owned()),
+        };
+        Place::make(version, parent)
+    }
+
+    /// Version 2 without any controller still knows who belongs together.
+    fn members(&self) -> Option<Place> {
+        let place = Place::make(Version::Two, self.folders.get("")?).ok()?;
+        let has_kill = place.group.join("cgroup.kill").exists();
+        has_kill.then_some(place)
+    }
+}
+
+impl Place {
+    fn make(version: Version, parent: &Path) -> Result<Self, String> {
+        let group = parent.join(own_name());
+        let fault = |fault: io::Error| format!("{} cannot be made: {fault}", group.display());
+        if !group.exists() {
+            sweep(parent);
+        }
+        make_folder(&group).map_err(fault)?;
+        if version == Version::Two {
+            // Each where the parent has it; what is lacking is found when a file is missing.
+            for controller in Controller::LIMITS {
+                let _ = fs::write(
+                    group.join("cgroup.subtree_control"),
+                    format!("+{}", controller.name()),
+                );
+            }
+        }
+        Ok(Self { version, group })
+    }
+}
+
+/// Has version 2 hand a controller down to the groups beneath `parent`.
+fn delegate(parent: &Path, controller: &str) -> Result<(), String> {
+    let has = |file: &str| {
+        let text = fs::read_to_string(parent.join(file)).unwrap_or_default();
+        text.split_whitespace().any(|word| word == controller)
+    };
+    if !has("cgroup.controllers") {
+        return Err(format!(
+            "{} has no {controller} controller; delegate it, in systemd with `Delegate=yes`",
+            parent.display()
+        ));
+    }
+    if has("cgroup.subtree_control") {
+        return Ok(());
+    }
+    let hand_down = || {
+        fs::write(
+            parent.join("cgroup.subtree_control"),
+            format!("+{controller}"),
+        )
+    };
+    match hand_down() {
+        // Processes and groups with limits do not stand side by side.
+        Err(fault) if fault.raw_os_error() == Some(libc::EBUSY) => {
+            make_room(parent)?;
+            hand_down().map_err(|fault| format!("{}: {fault}", parent.display()))
+        }
+        done => done.map_err(|fault| format!("{}: {fault}", parent.display())),
+    }
+}
+
+/// Moves the server and this spawner into a group beneath their own. Other processes are not touched: a unit of its own is
+/// the server's to have.
+fn make_room(parent: &Path) -> Result<(), String> {
+    let ours = [Some(getpid()), rustix::process::getppid()];
+    let members = members(parent);
+    if members.iter().any(|pid| !ours.contains(&Some(*pid))) {
+        return Err(format!(
+            "{} has processes besides the server; run it in a unit of its own with `Delegate=yes`",
+            parent.display()
+        ));
+    }
+    let leaf = parent.join(HOST_LEAF);
+    let fault = |fault: io::Error| format!("{}: {fault}", leaf.display());
+    make_folder(&leaf).map_err(fault)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .open(leaf.join("cgroup.procs"))
+        .map_err(fault)?;
+    for pid in members {
+        file.write_all(pid.as_raw_pid().to_string().as_bytes())
+            .map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// Ends what spawners that are dead have left beneath `parent`.
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name != HOST_LEAF && !is_alive(&name) {
+            remove_left(&entry.path());
+        }
+    }
+}
+
+fn remove_left(group: &Path) {
+    let children = fs::read_dir(group).into_iter().flatten().flatten();
+    for child in children.filter(|child| child.path().is_dir()) {
+        let left = Group {
+            folders: BTreeMap::from([(child.path(), Version::Two)]),
+        };
+        left.kill();
+        let until = Instant::now() + KILL_PATIENCE;
+        while !left.remove() && Instant::now() < until {
+            std::thread::yield_now();
+        }
+    }
+    let _ = fs::remove_dir(group);
+}
+
+/// `palisade-PID-START`, of which the second tells a process from a later one of the same number.
+fn own_name() -> String {
+    let pid = getpid().as_raw_pid();
+    format!("{PREFIX}{pid}-{}", start_of(pid).unwrap_or_default())
+}
+
+fn is_alive(name: &str) -> bool {
+    let parts = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('-'));
+    let Some((pid, start)) = parts else {
+        return true; // not one of ours
+    };
+    let began = pid.parse().ok().and_then(start_of);
+    began.is_some_and(|began| began.to_string() == start)
+}
+
+/// When a process began, in ticks since the machine did: the 22nd field of its `stat`, counted after its name, which
+/// may have spaces.
+fn start_of(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
+}
+
+/// One line of `mountinfo`.
+struct Mount<'a> {
+    root: &'a str,
+    point: &'a str,
+    kind: &'a str,
+    options: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (left, right) = line.split_once(" - ")?;
+        let mut left = left.split(' ').skip(3);
+        let (root, point) = (left.next()?, left.next()?);
+        let mut right = right.split(' ');
+        let (kind, options) = (right.next()?, right.nth(1)?);
+        kind.starts_with("cgroup").then_some(Self {
+            root,
+            point,
+            kind,
+            options,
+        })
+    }
+
+    /// Whether it is the file system of these controllers, as a line of `/proc/self/cgroup` names them.
+    fn is_of(&self, controllers: &str) -> bool {
+        match controllers {
+            "" => self.kind == "cgroup2",
+            names => {
+                let first = names.split(',').next();
+                self.kind == "cgroup" && self.options.split(',').any(|option| Some(option) == first)
+            }
+        }
+    }
+
+    /// Where a group of that path is. Inside a container the path may start with what the mount hides.
+    fn folder(&self, path: &str) -> PathBuf {
+        let beneath = path.strip_prefix(self.root).unwrap_or(path);
+        Path::new(self.point).join(beneath.trim_start_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+24 1 0:21 / /proc rw - proc proc rw
+30 25 0:26 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+31 25 0:27 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+32 25 0:28 /docker/x /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+";
+    const HYBRID_OWN: &str = "4:memory:/jobs/a\n3:cpu,cpuacct:/docker/x/y\n0::/\n";
+
+    #[test]
+    fn controllers_are_found_in_either_version() {
+        let mounts = Mounts::parse(HYBRID, HYBRID_OWN);
+        let folder = |name: &str| {
+            mounts
+                .folders
+                .get(name)
+                .map(|path| path.display().to_string())
+        };
+        assert_eq!(
+            folder("memory").as_deref(),
+            Some("/sys/fs/cgroup/memory/jobs/a")
+        );
+        assert_eq!(
+            folder("cpu").as_deref(),
+            Some("/sys/fs/cgroup/cpu,cpuacct/y")
+        );
+        assert_eq!(folder("").as_deref(), Some("/sys/fs/cgroup/unified"));
+        assert_eq!(folder("pids"), None);
+    }
+
+    #[test]
+    fn a_unified_tree_without_the_controller_says_what_to_do() {
+        let tree = tempfile::tempdir().expect("a folder can be made");
+        fs::write(tree.path().join("cgroup.controllers"), "cpu pids\n").expect("it is ours");
+        fs::write(tree.path().join("cgroup.subtree_control"), "pids\n").expect("it is ours");
+        let fault = delegate(tree.path(), "memory").expect_err("there is no such controller");
+        assert!(fault.contains("Delegate=yes"), "{fault}");
+        assert_eq!(delegate(tree.path(), "pids"), Ok(()));
+        assert_eq!(delegate(tree.path(), "cpu"), Ok(()));
+        let handed = fs::read_to_string(tree.path().join("cgroup.subtree_control"));
+        assert_eq!(handed.expect("it is ours"), "+cpu");
+    }
+
+    #[test]
+    fn only_the_groups_of_the_dead_are_swept() {
+        assert!(is_alive(&own_name()));
+        assert!(is_alive("palisade-host"));
+        let pid = getpid().as_raw_pid();
+        assert!(!is_alive(&format!("palisade-{pid}-1")));
+    }
+
+    #[test]
+    fn a_kill_for_want_of_memory_is_counted_in_both_versions() {
+        assert!(counts_a_kill("low 0\noom 1\noom_kill 1\n"));
+        assert!(counts_a_kill(
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"
+        ));
+        assert!(!counts_a_kill(
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"
+        ));
+    }
+}
