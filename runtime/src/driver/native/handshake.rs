@@ -134,7 +134,10 @@ impl Fault {
     async fn explained(self, process: &Process, words: &LastWords) -> Self {
         match self {
             Self::Ended => match process.exited_within(REASON_TIMEOUT).await {
-                Some(exit) => Self::Exited(was(&exit.to_string()), words.clause()),
+                Some(exit) => {
+                    words.spoken().await;
+                    Self::Exited(was(&exit.to_string()), words.clause())
+                }
                 None => Self::Ended,
             },
             other => other,

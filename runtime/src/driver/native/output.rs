@@ -4,12 +4,15 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use palisade_contract::LogRecord;
 use palisade_protocol::log_line::LogReader;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::lines::Lines;
 use crate::services::MountServices;
@@ -19,6 +22,9 @@ const CHUNK_BYTES: usize = 16 << 10;
 
 /// How much of the end of standard error is kept for errors, in bytes.
 const LAST_WORDS_BYTES_MAX: usize = 2 << 10;
+
+/// How long to wait for them once the process has ended.
+const WORDS_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A task that ends with this value.
 pub(super) struct Task(AbortHandle);
@@ -38,20 +44,29 @@ impl Drop for Task {
 
 /// The end of what a process wrote to standard error, for the error when it does not start.
 #[derive(Clone, Default)]
-pub(super) struct LastWords(Arc<Mutex<Vec<u8>>>);
+pub(super) struct LastWords {
+    words: Arc<Mutex<Vec<u8>>>,
+    /// Told when nothing more will come.
+    ended: Arc<Notify>,
+}
 
 impl LastWords {
     fn take(&self, line: &[u8]) {
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         words.extend_from_slice(line);
         words.push(b'\n');
         let excess = words.len().saturating_sub(LAST_WORDS_BYTES_MAX);
         words.drain(..excess);
     }
 
+    /// Waits until the last of them has been read, but not for long: a descendant may hold the pipe open.
+    pub(super) async fn spoken(&self) {
+        let _ = timeout(WORDS_TIMEOUT, self.ended.notified()).await;
+    }
+
     /// The words as a clause of an error, escaped; empty when there are none.
     pub(super) fn clause(&self) -> String {
-        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         match String::from_utf8_lossy(&words).trim() {
             "" => String::new(),
             text => format!("; its last words: {text:?}"),
@@ -67,12 +82,16 @@ pub(super) fn follow_stderr(
 ) -> io::Result<Task> {
     let pipe = Receiver::from_owned_fd(stderr)?;
     let (services, words) = (Arc::clone(services), words.clone());
+    let ended = Arc::clone(&words.ended);
     let mut reader = LogReader::default();
     let emit = move |line: &[u8]| {
         words.take(line);
         log(&services, &mut reader, line);
     };
-    Ok(Task::spawn(follow(pipe, Lines::default(), emit)))
+    Ok(Task::spawn(async move {
+        follow(pipe, Lines::default(), emit).await;
+        ended.notify_one();
+    }))
 }
 
 /// Logs what comes on standard output after the handshake; go-plugin's processes have moved it elsewhere by then.

@@ -488,7 +488,10 @@ impl<'a> Mount<'a> {
     /// Where a group of that path is. Inside a container the path may start with what the mount hides.
     fn folder(&self, path: &str) -> PathBuf {
         let beneath = path.strip_prefix(self.root).unwrap_or(path);
-        Path::new(self.point).join(beneath.trim_start_matches('/'))
+        match beneath.trim_start_matches('/') {
+            "" => PathBuf::from(self.point),
+            beneath => Path::new(self.point).join(beneath),
+        }
     }
 }
 
