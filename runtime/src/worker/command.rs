@@ -7,23 +7,23 @@
 use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::catch_unwind;
-use std::{fmt, ptr};
+use std::ptr;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Gid, PidfdFlags, Resource, Rlimit, Signal, Uid, WaitId, WaitIdOptions, chdir, getegid, geteuid,
-    getpid, getrlimit, pidfd_open, set_parent_process_death_signal, setrlimit, setsid, waitid,
+    Gid, PidfdFlags, Resource, Rlimit, Signal, Uid, chdir, getegid, geteuid, getpid, getrlimit,
+    pidfd_open, set_parent_process_death_signal, setrlimit, setsid,
 };
 use rustix::thread::set_no_new_privs;
 
 use super::fork::{Child, Side, fork};
 use super::message::{Limit, Program, Start};
 use super::role::{JOB_NAME, ROLE_VARIABLE};
-use super::sandbox::{self, Group, Sandbox, probe};
+use super::sandbox::{self, Group, Sandbox, at, probe};
 
 /// The last signal number of Linux.
 const SIGNAL_MAX: i32 = 64;
@@ -53,16 +53,15 @@ pub(super) fn spawn(
 ) -> Result<Child, String> {
     let birth = Birth::prepare(start, descriptors, group).map_err(|fault| fault.to_string())?;
     let (report, faults) = pipe_with(PipeFlags::CLOEXEC).map_err(|fault| fault.to_string())?;
-    let namespaces = start.sandbox.as_ref().map_or(0, sandbox::namespaces);
     // SAFETY: the spawner has one thread, and the child ends in `live`.
-    match unsafe { fork(namespaces) }.map_err(|fault| fault.to_string())? {
+    match unsafe { fork(birth.namespaces) }.map_err(|fault| fault.to_string())? {
         Side::Child => birth.live(faults),
         Side::Parent(child) => {
             drop(faults);
             match complaint(report) {
                 None => Ok(child),
                 Some(fault) => {
-                    reap(&child);
+                    child.reap();
                     Err(fault)
                 }
             }
@@ -80,11 +79,6 @@ fn complaint(report: OwnedFd) -> Option<String> {
     }
 }
 
-fn reap(child: &Child) {
-    let id = WaitId::PidFd(child.pidfd.as_fd());
-    let _ = rustix::io::retry_on_intr(|| waitid(id.clone(), WaitIdOptions::EXITED));
-}
-
 /// Everything a child needs, gathered before it is born.
 struct Birth<'a> {
     start: &'a Start,
@@ -96,7 +90,8 @@ struct Birth<'a> {
     /// Readable once the spawner has died.
     spawner: OwnedFd,
     user: (Uid, Gid),
-    in_user_namespace: bool,
+    /// Flags for `clone3`.
+    namespaces: i32,
 }
 
 /// What the child is for.
@@ -132,7 +127,6 @@ impl<'a> Birth<'a> {
             }
             Program::Probe(layer) => (Purpose::Probe(probe::Outside::look(), *layer), nothing()?),
         };
-        let namespaces = start.sandbox.as_ref().map_or(0, sandbox::namespaces);
         Ok(Self {
             start,
             group,
@@ -142,7 +136,7 @@ impl<'a> Birth<'a> {
             stderr,
             spawner: pidfd_open(getpid(), PidfdFlags::empty())?,
             user: (geteuid(), getegid()),
-            in_user_namespace: namespaces & libc::CLONE_NEWUSER != 0,
+            namespaces: start.sandbox.as_ref().map_or(0, sandbox::namespaces),
         })
     }
 
@@ -184,7 +178,7 @@ impl<'a> Birth<'a> {
 
     /// No new privileges in any case, and whatever else is asked for.
     fn wall_in(&self) -> Result<(), String> {
-        if self.in_user_namespace {
+        if self.namespaces & libc::CLONE_NEWUSER != 0 {
             let (user, group) = self.user;
             sandbox::map_user(user, group).map_err(at("user namespace"))?;
         }
@@ -207,10 +201,6 @@ impl<'a> Birth<'a> {
         rustix::stdio::dup2_stderr(&self.stderr)?;
         Ok(())
     }
-}
-
-fn at<E: fmt::Display>(step: &'static str) -> impl Fn(E) -> String {
-    move |fault| format!("{step}: {fault}")
 }
 
 fn complain(faults: OwnedFd, fault: &str) -> i32 {

@@ -5,15 +5,23 @@
 )]
 
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 /// A child, until it is reaped.
 pub(super) struct Child {
     pub(super) pid: Pid,
     /// Stands for the process, whatever becomes of its number.
     pub(super) pidfd: OwnedFd,
+}
+
+impl Child {
+    /// Waits for its end, and lets its number go.
+    pub(super) fn reap(&self) -> Option<WaitIdStatus> {
+        let wait = || waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        rustix::io::retry_on_intr(wait).ok().flatten()
+    }
 }
 
 /// Which of the two this is after a fork.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::link::{Link, Order, WorkerError};
 use super::memory_file;
 use super::message::{ProcessExit, Program};
-use super::process::Process;
 use super::sandbox::{Layer, probe};
 
 /// How long one probe may take; it takes a few milliseconds.
@@ -46,11 +45,6 @@ impl Protections {
     pub fn lacking(&self) -> &BTreeMap<Layer, String> {
         &self.lacking
     }
-
-    /// Whether one is lacking. What runs then is walled in less than it could be.
-    pub fn is_degraded(&self) -> bool {
-        !self.lacking.is_empty()
-    }
 }
 
 /// Why the wall does not hold.
@@ -78,7 +72,7 @@ async fn run(link: &Link, layer: Layer) -> Result<Option<ProcessExit>, WorkerErr
     };
     let nothing = memory_file::create("palisade-probe");
     let nothing = nothing.map_err(|fault| WorkerError::Refused(fault.to_string()))?;
-    let process: Process = link.start(order, [nothing.as_fd(); 3]).await?;
+    let process = link.start(order, [nothing.as_fd(); 3]).await?;
     Ok(process.exited_within(PROBE_TIMEOUT).await)
 }
 

@@ -147,13 +147,11 @@ pub(super) fn enter(
     folder: Option<&str>,
     image: Option<&OwnedFd>,
 ) -> Result<(), String> {
-    let step = |layer: Layer, fault: &dyn fmt::Display| format!("{layer}: {fault}");
     if sandbox.has(Layer::MountNamespace) {
-        mounts::enter(sandbox, folder, image)
-            .map_err(|fault| step(Layer::MountNamespace, &fault))?;
+        mounts::enter(sandbox, folder, image).map_err(at(Layer::MountNamespace.as_str()))?;
     }
-    user::enter(sandbox).map_err(|fault| step(Layer::User, &fault))?;
-    landlock::enter(sandbox, folder).map_err(|fault| step(Layer::LandlockFiles, &fault))
+    user::enter(sandbox).map_err(at(Layer::User.as_str()))?;
+    landlock::enter(sandbox, folder).map_err(at(Layer::LandlockFiles.as_str()))
 }
 
 /// The last wall: nothing that was needed to put up the others is permitted behind it.
@@ -165,5 +163,10 @@ pub(super) fn enter_last(sandbox: &Sandbox) -> Result<(), String> {
     if !sandbox.has(Layer::Seccomp) {
         return Ok(());
     }
-    seccomp::enter(sandbox.network).map_err(|fault| format!("{}: {fault}", Layer::Seccomp))
+    seccomp::enter(sandbox.network).map_err(at(Layer::Seccomp.as_str()))
+}
+
+/// Names the step that failed.
+pub(super) fn at<E: fmt::Display>(step: &'static str) -> impl Fn(E) -> String {
+    move |fault| format!("{step}: {fault}")
 }

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{
-    PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus, getppid, getrlimit,
-    kill_process_group, pidfd_open, set_child_subreaper, setrlimit, waitid,
+    PidfdFlags, Resource, Rlimit, Signal, WaitIdStatus, getppid, getrlimit, kill_process_group,
+    pidfd_open, set_child_subreaper, setrlimit,
 };
 
 use super::command::{self, Descriptors};
@@ -53,7 +53,7 @@ pub(super) fn run(socket: BorrowedFd<'_>) -> u8 {
         socket,
         running: Vec::new(),
         orphans: Orphans::default(),
-        cgroups: Cgroups::open(),
+        cgroups: None,
         emptying: Vec::new(),
         remnants: BTreeSet::new(),
     };
@@ -93,7 +93,8 @@ struct Spawner<'a> {
     socket: BorrowedFd<'a>,
     running: Vec<Running>,
     orphans: Orphans,
-    cgroups: Cgroups,
+    /// Found when the first process is to be walled in: most programs start none.
+    cgroups: Option<Cgroups>,
     /// Groups of processes that have ended, in which something may be left to be reaped.
     emptying: Vec<Group>,
     /// Folders that the server would have removed at its end.
@@ -169,11 +170,13 @@ impl Spawner<'_> {
             stdout,
             stderr,
         };
-        let group = start
-            .sandbox
-            .as_ref()
-            .map(|sandbox| self.cgroups.make(sandbox));
-        let group = group.transpose()?.flatten();
+        let group = match &start.sandbox {
+            Some(sandbox) => {
+                let cgroups = self.cgroups.get_or_insert_with(Cgroups::open);
+                cgroups.make(sandbox)?
+            }
+            None => None,
+        };
         match command::spawn(start, descriptors, group.as_ref()) {
             Ok(child) => Ok(Running {
                 id: start.id,
@@ -227,7 +230,9 @@ impl Spawner<'_> {
         for group in &self.emptying {
             group.remove();
         }
-        self.cgroups.close();
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.close();
+        }
     }
 
     /// Removes what a dead server left. One that lives, and has only let go of this process, clears up itself.
@@ -262,13 +267,7 @@ impl Running {
     /// Kills what is left of it, then reaps. In this order: until it is reaped, nobody else can have its number.
     fn end(&self) -> ProcessExit {
         self.kill_all();
-        let status = rustix::io::retry_on_intr(|| {
-            waitid(
-                WaitId::PidFd(self.child.pidfd.as_fd()),
-                WaitIdOptions::EXITED,
-            )
-        });
-        let exit = status.ok().flatten().map(|status| exit_of(&status));
+        let exit = self.child.reap().map(|status| exit_of(&status));
         match exit.unwrap_or(ProcessExit::Unknown) {
             ProcessExit::Signal(SIGNAL_KILL) if self.ran_out_of_memory() => {
                 ProcessExit::OutOfMemory

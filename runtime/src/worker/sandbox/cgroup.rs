@@ -3,7 +3,7 @@
 //! Version 2 has one tree, version 1 one for each controller, and a machine may have both. Which controller is where is
 //! read once. Everything of one spawner is in one group, named for it, so that what a dead one left can be told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use super::{Layer, Sandbox};
+use super::{Layer, Sandbox, at};
 
 /// What the group of a spawner is called, before its process and the moment it began.
-const PREFIX: &str = "palisade-";
+pub(super) const PREFIX: &str = "palisade-";
 
 /// The group that this process moves to where version 2 wants no processes beside groups.
 const HOST_LEAF: &str = "palisade-host";
@@ -105,8 +105,8 @@ impl Cgroups {
         let mut group = Group::default();
         for controller in Controller::LIMITS.into_iter().chain([Controller::Members]) {
             if sandbox.has(controller.layer()) {
-                let fault = |fault: String| format!("{}: {fault}", controller.layer());
-                self.join(controller, sandbox, &mut group).map_err(fault)?;
+                self.join(controller, sandbox, &mut group)
+                    .map_err(at(controller.layer().as_str()))?;
             }
         }
         Ok((!group.folders.is_empty()).then_some(group))
@@ -126,7 +126,7 @@ impl Cgroups {
         };
         let folder = place.group.join(self.next.to_string());
         make_folder(&folder).map_err(|fault| format!("{}: {fault}", folder.display()))?;
-        group.folders.insert(folder.clone(), place.version);
+        group.folders.insert(folder.clone());
         for (file, value) in settings(controller, place.version, sandbox) {
             set(&folder, file, &value)?;
         }
@@ -169,8 +169,7 @@ fn settings(
     }
 }
 
-/// Writes a setting and reads it back: the kernel rounds, and a controller that is not there swallows nothing. One with a
-/// question mark is written where there is such a file.
+/// Writes a setting; one with a question mark where there is such a file.
 fn set(folder: &Path, file: &str, value: &str) -> Result<(), String> {
     let (file, optional) = match file.strip_prefix('?') {
         Some(file) => (file, true),
@@ -193,13 +192,13 @@ fn make_folder(path: &Path) -> io::Result<()> {
 /// The control groups of one process. They stay until nothing is left in them.
 #[derive(Default)]
 pub(in crate::worker) struct Group {
-    folders: BTreeMap<PathBuf, Version>,
+    folders: BTreeSet<PathBuf>,
 }
 
 impl Group {
     /// Moves the calling process in, and with it everything it will ever start.
     pub(in crate::worker) fn enter(&self) -> Result<(), String> {
-        for folder in self.folders.keys() {
+        for folder in self.folders.iter() {
             let file = folder.join("cgroup.procs");
             // Zero is whoever writes.
             fs::write(&file, "0").map_err(|fault| format!("{}: {fault}", file.display()))?;
@@ -209,7 +208,7 @@ impl Group {
 
     /// Whether the kernel killed a process in here for want of memory.
     pub(in crate::worker) fn ran_out_of_memory(&self) -> bool {
-        self.folders.keys().any(|folder| {
+        self.folders.iter().any(|folder| {
             ["memory.events", "memory.oom_control"]
                 .iter()
                 .filter_map(|file| fs::read_to_string(folder.join(file)).ok())
@@ -220,7 +219,7 @@ impl Group {
     /// Kills everything in here.
     pub(in crate::worker) fn kill(&self) {
         let at_once = |folder: &PathBuf| fs::write(folder.join("cgroup.kill"), "1").is_ok();
-        if !self.folders.keys().any(at_once) {
+        if !self.folders.iter().any(at_once) {
             self.kill_one_by_one();
         }
     }
@@ -228,7 +227,7 @@ impl Group {
     /// For kernels without a kill for groups: until nobody is left, since a process may start another meanwhile.
     fn kill_one_by_one(&self) {
         let until = Instant::now() + KILL_PATIENCE;
-        let Some(folder) = self.folders.keys().next() else {
+        let Some(folder) = self.folders.iter().next() else {
             return;
         };
         loop {
@@ -249,7 +248,7 @@ impl Group {
             Err(fault) => fault.kind() == io::ErrorKind::NotFound,
         };
         // Every one is tried.
-        self.folders.keys().filter(|folder| !gone(folder)).count() == 0
+        self.folders.iter().filter(|folder| !gone(folder)).count() == 0
     }
 }
 
@@ -327,10 +326,7 @@ impl Place {
         if version == Version::Two {
             // Each where the parent has it; what is lacking is found when a file is missing.
             for controller in Controller::LIMITS {
-                let _ = fs::write(
-                    group.join("cgroup.subtree_control"),
-                    format!("+{}", controller.name()),
-                );
+                let _ = hand_down(&group, controller.name());
             }
         }
         Ok(Self { version, group })
@@ -352,20 +348,22 @@ fn delegate(parent: &Path, controller: &str) -> Result<(), String> {
     if has("cgroup.subtree_control") {
         return Ok(());
     }
-    let hand_down = || {
-        fs::write(
-            parent.join("cgroup.subtree_control"),
-            format!("+{controller}"),
-        )
-    };
-    match hand_down() {
+    let handed = match hand_down(parent, controller) {
         // Processes and groups with limits do not stand side by side.
         Err(fault) if fault.raw_os_error() == Some(libc::EBUSY) => {
             make_room(parent)?;
-            hand_down().map_err(|fault| format!("{}: {fault}", parent.display()))
+            hand_down(parent, controller)
         }
-        done => done.map_err(|fault| format!("{}: {fault}", parent.display())),
-    }
+        done => done,
+    };
+    handed.map_err(|fault| format!("{}: {fault}", parent.display()))
+}
+
+fn hand_down(group: &Path, controller: &str) -> io::Result<()> {
+    fs::write(
+        group.join("cgroup.subtree_control"),
+        format!("+{controller}"),
+    )
 }
 
 /// Moves the server and this spawner into a group beneath their own. Other processes are not touched: a unit of its own is
@@ -411,7 +409,7 @@ fn remove_left(group: &Path) {
     let children = fs::read_dir(group).into_iter().flatten().flatten();
     for child in children.filter(|child| child.path().is_dir()) {
         let left = Group {
-            folders: BTreeMap::from([(child.path(), Version::Two)]),
+            folders: [child.path()].into(),
         };
         left.kill();
         let until = Instant::now() + KILL_PATIENCE;

@@ -37,7 +37,7 @@ pub(super) fn enter(
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )?;
-    let root = Root::make(place, sandbox.as_file.then_some(image).flatten())?;
+    let root = Root::make(place, image.filter(|_| sandbox.as_file))?;
     root.add_machine_files(sandbox)?;
     if sandbox.has(Layer::ProcessNamespace) {
         root.add_processes();

@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, Uid, getpid, getuid, test_kill_process};
 use rustix::thread::set_thread_res_uid;
 
+use super::cgroup::PREFIX;
 use super::{Layer, Sandbox};
 
 /// The memory that a process with [`LIMIT_BYTES`] asks for.
@@ -90,7 +91,7 @@ fn can_multiply() -> bool {
 }
 
 fn is_in_a_group() -> bool {
-    fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains("palisade-"))
+    fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(PREFIX))
 }
 
 fn can_be_root_again() -> bool {
