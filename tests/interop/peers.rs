@@ -185,16 +185,8 @@ pub(crate) async fn register(h: &Harness, peer: Peer, plugin_type: PluginType, a
     let multiplex = multiplex.then_some("-multiplex");
     let args = multiplex.iter().chain(args);
     let manifest = Manifest {
-        plugin_type,
-        name: program.to_owned(),
-        version: String::new(),
-        command: String::new(),
         args: args.map(|&word| word.to_owned()).collect(),
-        env: Vec::new(),
-        sha256,
-        runtime: None,
-        isolation: None,
-        limits: Default::default(),
+        ..Manifest::new(plugin_type, program, &sha256)
     };
     h.runtime.register(manifest).await.unwrap();
 }

@@ -14,8 +14,10 @@ mod services;
 mod startup;
 mod stdio;
 mod transactions;
+mod walls;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,7 +25,7 @@ use palisade_protocol::cert::Identity;
 
 use crate::catalog::Program;
 use crate::driver::{Driver, Instance, LaunchPlan};
-use crate::worker::SpawnedProcess;
+use crate::worker::{Layer, ProcessSpec, Sandbox, SpawnedProcess};
 use crate::{LaunchError, Timeouts, Workers};
 
 use channel::Connection;
@@ -32,21 +34,26 @@ use output::LastWords;
 use process::NativeProcess;
 use run_dir::{RunDir, RunDirs};
 use startup::Startup;
+use walls::Users;
 
 /// Starts plugins as processes.
 pub struct NativeDriver {
     workers: Workers,
     timeouts: Timeouts,
     run_dirs: RunDirs,
+    users: Users,
+    required: BTreeSet<Layer>,
 }
 
 impl NativeDriver {
-    /// A driver that starts its processes through `workers`.
-    pub fn new(workers: Workers, timeouts: Timeouts) -> Self {
+    /// A driver that starts its processes through `workers`, and none without the `required` walls.
+    pub fn new(workers: Workers, timeouts: Timeouts, required: BTreeSet<Layer>) -> Self {
         Self {
+            required,
             workers,
             timeouts,
             run_dirs: RunDirs::default(),
+            users: Users::default(),
         }
     }
 }
@@ -67,16 +74,19 @@ impl NativeDriver {
     /// From nothing to a process that has proven who it is and answers.
     async fn start_process(&self, plan: &LaunchPlan) -> Result<Arc<NativeProcess>, LaunchError> {
         let startup = Startup::new(&plan.label, self.timeouts.startup_call);
+        let sandbox = self.walls(plan, &startup).await?;
         let directory = self
             .run_dirs
-            .create()
+            .create(sandbox.own_user())
             .map_err(|fault| startup.failed(fault))?;
         let identity = Identity::generate().map_err(|fault| startup.failed(fault))?;
         let SpawnedProcess {
             process,
             stdout,
             stderr,
-        } = self.spawn(plan, &startup, &directory, &identity).await?;
+        } = self
+            .spawn(plan, &startup, &directory, &identity, sandbox)
+            .await?;
         let words = LastWords::default();
         let errors = output::follow_stderr(stderr, &plan.services, &words)
             .map_err(|fault| startup.failed(fault))?;
@@ -100,12 +110,21 @@ impl NativeDriver {
         ))
     }
 
+    async fn walls(
+        &self,
+        plan: &LaunchPlan,
+        startup: &Startup<'_>,
+    ) -> Result<Sandbox, LaunchError> {
+        walls::around(plan, &self.workers, &self.users, &self.required, startup).await
+    }
+
     async fn spawn(
         &self,
         plan: &LaunchPlan,
         startup: &Startup<'_>,
         directory: &RunDir,
         identity: &Identity,
+        sandbox: Sandbox,
     ) -> Result<SpawnedProcess, LaunchError> {
         let Program::Verified(verified) = &plan.program else {
             return Err(startup.failed("it is linked into the server, and has no process"));
@@ -113,6 +132,10 @@ impl NativeDriver {
         let version = startup::server_version(plan, startup).await;
         let spec = command::of(plan, verified, directory, identity, &version)
             .map_err(|fault| startup.failed(fault))?;
+        let spec = ProcessSpec {
+            sandbox: Some(sandbox),
+            ..spec
+        };
         self.workers
             .spawn(spec)
             .await

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,12 @@ use palisade_runtime::contract::{
     TransactionMode,
 };
 use serde_json::json;
+
+use super::attack::{self, Victim};
+
+/// Set for a process of this executable that plays a part; by the protocol, and again for what a plugin starts, because
+/// a plugin forgets the variables of its launch.
+pub(crate) const PLUGIN_VARIABLE: &str = "VAULT_BACKEND_PLUGIN";
 
 /// Plays the part that the first argument names.
 pub(crate) fn run() -> ExitCode {
@@ -39,6 +45,14 @@ pub(crate) fn run() -> ExitCode {
         "no-certificate" => greet(own_socket(), None),
         "elsewhere" => greet(decoy(), Some(&identity())),
         "silent" => greet(own_socket(), Some(&identity())),
+        "child" => {
+            rustix::process::setsid().expect("it leads no group yet");
+            park()
+        }
+        "itself" => {
+            println!("the same executable");
+            ExitCode::SUCCESS
+        }
         other => panic!("no part {other:?}"),
     }
 }
@@ -154,7 +168,6 @@ impl Backend for TestBackend {
                 "directory": std::env::current_dir().expect("there is one"),
                 "arguments": std::env::args().collect::<Vec<_>>(),
                 "limits": std::fs::read_to_string("/proc/self/limits").expect("it is there"),
-                "session": std::fs::read_to_string("/proc/self/stat").expect("it is there"),
             })),
             "fail" => Err(PluginError::invalid_request("as asked")),
             "none" => Ok(None),
@@ -175,6 +188,12 @@ impl Backend for TestBackend {
             }
             "system" => system(host).await,
             "child" => answer(json!(child())),
+            "attack" => answer(json!(attack::successes(&victim(&request)?))),
+            "privileges" => answer(json!(attack::privileges())),
+            "hog" => answer(json!(hog(rest.parse().unwrap_or(0)))),
+            "multiply" => answer(json!(attack::multiply(rest.parse().unwrap_or(0)))),
+            "write" => answer(json!(std::fs::write(name(&request)?, "x").is_ok())),
+            "execute-itself" => answer(json!(executed_itself())),
             _ => Err(PluginError::unsupported_path()),
         }
     }
@@ -331,14 +350,31 @@ fn descriptors() -> Vec<String> {
     reason = "that it is left behind is what is tested"
 )]
 fn child() -> u32 {
-    let output = std::process::Command::new("/bin/sh")
-        .args(["-c", "setsid sh -c 'echo $$; exec sleep 1000'"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("there is a shell");
-    let mut line = String::new();
-    let stdout = output.stdout.expect("it was asked for");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
-        .expect("it is text");
-    line.trim().parse().expect("it is a number")
+    let mut child = Command::new("/proc/self/exe");
+    let child = child.arg("child").env(PLUGIN_VARIABLE, "").spawn();
+    child.expect("it can execute itself").id()
+}
+
+/// What this executable says when it is started by the path that it believes to have.
+fn executed_itself() -> Option<String> {
+    let path = std::env::current_exe().ok()?;
+    let mut again = Command::new(path);
+    let output = again.arg("itself").env(PLUGIN_VARIABLE, "").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Takes and touches so many mebibytes.
+fn hog(mebibytes: usize) -> usize {
+    std::hint::black_box(vec![1_u8; mebibytes << 20]).len()
+}
+
+fn victim(request: &Request) -> Result<Victim, PluginError> {
+    serde_json::from_str(request.data.as_str())
+        .map_err(|fault| PluginError::invalid_request(fault.to_string()))
+}
+
+fn name(request: &Request) -> Result<String, PluginError> {
+    serde_json::from_str(request.data.as_str())
+        .map_err(|fault| PluginError::invalid_request(fault.to_string()))
 }

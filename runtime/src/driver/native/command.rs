@@ -23,7 +23,7 @@ pub(super) fn of<'a>(
     identity: &Identity,
     server_version: &str,
 ) -> Result<ProcessSpec<'a>, CommandError> {
-    let mut env = of_the_entry(&plan.env)?;
+    let mut env = of_the_entry(&plan.process.env)?;
     env.extend(of_the_protocol(directory, identity, server_version)?);
     Ok(ProcessSpec {
         executable: verified.sealed().as_fd(),
@@ -40,7 +40,7 @@ fn argv(plan: &LaunchPlan) -> Vec<String> {
     let name = plan.label.replace(char::is_whitespace, "-");
     [name]
         .into_iter()
-        .chain(plan.args.iter().cloned())
+        .chain(plan.process.args.iter().cloned())
         .collect()
 }
 

@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn only_a_socket_of_its_own_folder_with_a_certificate_is_a_peer() {
-        let directory = RunDirs::default().create().expect("a folder can be made");
+        let directory = RunDirs::default()
+            .create(None)
+            .expect("a folder can be made");
         let path = directory.path().join("plugin1");
         let _listener = UnixListener::bind(&path).expect("the folder is ours");
         let good = handshake(Address::Unix(path.clone()));
