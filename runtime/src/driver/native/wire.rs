@@ -78,6 +78,15 @@ impl Wire {
     pub(super) async fn open(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<Self, h2::Error> {
+        let (wire, background) = Self::connect(stream).await?;
+        // How the connection ends is told to each call on it.
+        tokio::spawn(background);
+        Ok(wire)
+    }
+
+    async fn connect(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<(Self, Background), h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
             .initial_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
@@ -88,13 +97,14 @@ impl Wire {
         let places = Arc::new(Semaphore::new(QUEUE_MAX));
         let line = Line::new(Box::pin(connection), sender);
         let driver = Driver::new(line, Arc::clone(&places));
-        // How it ends is told to each call on it.
-        tokio::spawn(Background::new(Arc::clone(&driver)));
-        Ok(Self {
-            hold: Arc::new(Hold { driver }),
+        let wire = Self {
+            hold: Arc::new(Hold {
+                driver: Arc::clone(&driver),
+            }),
             places: PollSemaphore::new(places),
             place: None,
-        })
+        };
+        Ok((wire, Background::new(driver)))
     }
 
     /// The authority that calls name: any will do on a connection that has one server.
