@@ -36,6 +36,9 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// The most that the names and values of an answer's headers may have, in bytes.
 const HEADERS_BYTES_MAX: u32 = 16 << 10;
 
+/// Streams that are opened before the peer has said how many it admits.
+const UNANNOUNCED_STREAMS_MAX: usize = 100;
+
 /// Requests that may wait for the peer to admit their streams, which it may never do.
 const QUEUE_MAX: usize = 256;
 
@@ -90,6 +93,7 @@ impl Wire {
         let (sender, connection) = h2::client::Builder::new()
             .initial_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
+            .initial_max_send_streams(UNANNOUNCED_STREAMS_MAX)
             .max_header_list_size(HEADERS_BYTES_MAX)
             .enable_push(false)
             .handshake(Joined(stream))

@@ -11,7 +11,7 @@ use palisade_protocol::health::health_client::HealthClient;
 
 use super::super::call::was_never_sent;
 use super::*;
-use peer::{LIMIT, Peer, call, in_time};
+use peer::{Peer, call, in_time};
 
 async fn ask(wire: &Wire) -> Status {
     let mut client = HealthClient::with_origin(wire.clone(), Wire::origin());
@@ -32,7 +32,6 @@ async fn what_is_asked_after_the_end_of_the_connection_has_never_left() {
 async fn what_waits_for_a_peer_that_admits_nothing_is_bounded() {
     let (near, _far) = tokio::io::duplex(1 << 16);
     let wire = Wire::open(near).await.unwrap();
-    // Until a peer says how many streams it admits, a hundred are taken as given.
     let queued: Vec<_> = (0..QUEUE_MAX + 200)
         .map(|_| {
             let wire = wire.clone();

@@ -50,7 +50,7 @@ impl Caller {
         let waker = Waker::from(Arc::clone(&self.woken));
         let mut context = Context::from_waker(&waker);
         let outcome = self.exchange.as_mut().poll(&mut context);
-        outcome.is_ready_and(|outcome| outcome.is_ok())
+        matches!(outcome, Poll::Ready(Ok(_)))
     }
 
     async fn woken_more_often_than(&self, times: usize) {
@@ -68,20 +68,6 @@ impl Caller {
         while !self.poll() {
             self.woken_more_often_than(seen).await;
             seen = self.woken.get();
-        }
-    }
-}
-
-/// Readiness as a question.
-trait ReadyAnd<T> {
-    fn is_ready_and(self, test: impl FnOnce(T) -> bool) -> bool;
-}
-
-impl<T> ReadyAnd<T> for Poll<T> {
-    fn is_ready_and(self, test: impl FnOnce(T) -> bool) -> bool {
-        match self {
-            Poll::Ready(value) => test(value),
-            Poll::Pending => false,
         }
     }
 }
@@ -240,8 +226,7 @@ async fn come_and_go(wire: Wire, caller: u64) {
         let mut asked = pin!(call(&wire, "/now", "some text"));
         if dice.is_multiple_of(3) {
             for _ in 0..dice % 7 {
-                let outcome = futures_util::poll!(asked.as_mut());
-                if outcome.is_ready() {
+                if is_done(asked.as_mut()).await {
                     break;
                 }
                 tokio::task::yield_now().await;
@@ -250,6 +235,11 @@ async fn come_and_go(wire: Wire, caller: u64) {
             assert_eq!(asked.await.unwrap(), "some text");
         }
     }
+}
+
+/// Polls once.
+async fn is_done(mut future: Pin<&mut impl Future>) -> bool {
+    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
