@@ -10,7 +10,9 @@ mod body;
 mod driver;
 mod exchange;
 mod held;
+mod seat;
 mod seats;
+mod turn;
 mod upload;
 
 use std::sync::Arc;
@@ -27,8 +29,9 @@ use tower::Service;
 
 use background::Background;
 use body::Body;
-use driver::{Driver, Line};
+use driver::Driver;
 use exchange::Exchange;
+use turn::Line;
 
 /// HTTP/2 windows of a connection between two processes of one machine: a body of some size does not wait for updates.
 const WINDOW_BYTES: u32 = 1 << 20;

@@ -9,8 +9,9 @@ use h2::RecvStream;
 use http_body::Frame;
 
 use super::WireError;
-use super::driver::{Driver, Seat};
+use super::driver::Driver;
 use super::held::Held;
+use super::seat::Seat;
 use super::seats::Role;
 use crate::driver::native::output::Task;
 

@@ -9,23 +9,15 @@
 //! moments only: never while the connection is polled, never while anything is woken or dropped.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
-use bytes::Bytes;
-use h2::client::SendRequest;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::exchange::Queued;
 use super::seats::{Number, Role, Seats};
-
-/// How often a caller polls the connection in one turn, when there is more to do after each time.
-const ROUNDS_MAX: usize = 4;
-
-/// What drives h2 on, and ends with the connection.
-pub(super) type Connection = Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>;
+use super::turn::{Line, Turn};
 
 /// What all callers share.
 pub(super) struct Driver {
@@ -56,36 +48,6 @@ enum Place {
     Ended,
 }
 
-/// The connection, and h2's end for requests.
-pub(super) struct Line {
-    connection: Connection,
-    sender: Option<SendRequest<Bytes>>,
-    /// The place of the one request that h2 has and for which the peer admits no stream yet.
-    opening: Option<OwnedSemaphorePermit>,
-}
-
-impl Line {
-    pub(super) fn new(connection: Connection, sender: SendRequest<Bytes>) -> Self {
-        Self {
-            connection,
-            sender: Some(sender),
-            opening: None,
-        }
-    }
-
-    /// Whether h2 takes a request: it has none that waits for a stream.
-    fn poll_sender(&mut self, context: &mut Context<'_>) -> Poll<Option<&mut SendRequest<Bytes>>> {
-        let Some(sender) = &mut self.sender else {
-            return Poll::Ready(None);
-        };
-        let Poll::Ready(outcome) = sender.poll_ready(context) else {
-            return Poll::Pending;
-        };
-        self.opening = None;
-        Poll::Ready(outcome.is_ok().then_some(sender))
-    }
-}
-
 impl Driver {
     pub(super) fn new(line: Line, places: Arc<Semaphore>) -> Arc<Self> {
         Arc::new(Self {
@@ -107,8 +69,18 @@ impl Driver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_stirred(&self) -> bool {
+    pub(super) fn is_stirred(&self) -> bool {
         self.stirred.load(Ordering::Acquire)
+    }
+
+    /// Something is to be done at the connection, and whoever says so has it or takes it next.
+    pub(super) fn stir(&self) {
+        self.stirred.store(true, Ordering::Release);
+    }
+
+    /// Whoever has the connection is about to look at all that happened.
+    pub(super) fn calm(&self) {
+        self.stirred.swap(false, Ordering::AcqRel);
     }
 
     /// Whether h2 may have been left half-way: what it gave out must not be touched.
@@ -122,14 +94,18 @@ impl Driver {
     }
 
     /// Queues a request for the caller's own next turn. After the end it is dropped, which says that it never left.
-    fn submit(&self, queued: Queued) {
+    pub(super) fn submit(&self, queued: Queued) {
         let mut state = self.state();
         if matches!(state.place, Place::Ended) {
             drop(state);
             return drop(queued);
         }
         state.queue.push_back(queued);
-        self.stirred.store(true, Ordering::Release);
+        self.stir();
+    }
+
+    pub(super) fn next_queued(&self) -> Option<Queued> {
+        self.state().queue.pop_front()
     }
 
     /// Takes requests out of the queue that nobody waits for any more.
@@ -148,7 +124,7 @@ impl Driver {
         let mut state = self.state();
         state.released = true;
         let sender = match &mut state.place {
-            Place::Idle(line) => line.sender.take(),
+            Place::Idle(line) => line.take_sender(),
             Place::Taken | Place::Ended => None,
         };
         drop(state);
@@ -170,22 +146,52 @@ impl Driver {
             state.watched = state.seats.strike();
         }
         let watched = state.watched;
-        let turn = self.take(state);
+        let turn = self.take_if_stirred(&mut state);
+        drop(state);
         drop(displaced);
         Some(Attendance { turn, watched })
     }
 
-    /// The connection, if something is to be done there and nobody is at it.
-    fn take(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Option<Turn<'_>> {
-        if !self.is_stirred() {
+    /// Seats a caller that waits, and gives it the connection, if something is to be done there and nobody is at it.
+    pub(super) fn sit(
+        self: &Arc<Self>,
+        seat: &mut Number,
+        role: Role,
+        waker: &Waker,
+    ) -> Option<Turn<'_>> {
+        let mut state = self.state();
+        if matches!(state.place, Place::Ended) {
             return None;
         }
+        let displaced = state.seats.sit(seat, role, waker);
+        let unwatched = role == Role::Driver && !state.watched;
+        let task = unwatched.then(|| state.seats.task()).flatten();
+        state.watched |= unwatched;
+        let turn = self.take_if_stirred(&mut state);
+        drop(state);
+        drop(displaced);
+        wake(task);
+        turn
+    }
+
+    /// Frees a seat.
+    pub(super) fn leave(&self, number: u64) {
+        let mut state = self.state();
+        let left = state.seats.leave(number);
+        let next = self.next_driver(&state);
+        drop(state);
+        drop(left);
+        wake(next);
+    }
+
+    /// The connection, if nobody is at it.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Turn<'_>> {
+        self.take_from(&mut self.state())
+    }
+
+    fn take_from(self: &Arc<Self>, state: &mut State) -> Option<Turn<'_>> {
         match std::mem::replace(&mut state.place, Place::Taken) {
-            Place::Idle(line) => Some(Turn {
-                driver: self,
-                line: Some(line),
-                orderly: false,
-            }),
+            Place::Idle(line) => Some(Turn::new(self, line)),
             other => {
                 state.place = other;
                 None
@@ -193,9 +199,14 @@ impl Driver {
         }
     }
 
-    fn give_back(&self, mut line: Line) {
+    /// The connection, if something is to be done there as well.
+    fn take_if_stirred(self: &Arc<Self>, state: &mut State) -> Option<Turn<'_>> {
+        self.is_stirred().then(|| self.take_from(state)).flatten()
+    }
+
+    pub(super) fn give_back(&self, mut line: Line) {
         let mut state = self.state();
-        let sender = state.released.then(|| line.sender.take());
+        let sender = state.released.then(|| line.take_sender());
         if matches!(state.place, Place::Ended) {
             drop(state);
             return drop(line);
@@ -254,147 +265,4 @@ pub(super) struct Attendance<'a> {
     pub(super) turn: Option<Turn<'a>>,
     /// Whether callers are to be watched.
     pub(super) watched: bool,
-}
-
-/// The connection in the hands of one. Dropping it gives it back.
-pub(super) struct Turn<'a> {
-    driver: &'a Arc<Driver>,
-    /// Not here when it has ended, or a poll of it panicked.
-    line: Option<Line>,
-    orderly: bool,
-}
-
-impl Turn<'_> {
-    /// Sends what is queued and takes what has come.
-    pub(super) fn drive(mut self) {
-        let waker = Waker::from(Arc::clone(self.driver));
-        let mut context = Context::from_waker(&waker);
-        for _ in 0..ROUNDS_MAX {
-            if !self.go_round(&mut context) {
-                return;
-            }
-        }
-    }
-
-    /// One round; whether there is more to do.
-    fn go_round(&mut self, context: &mut Context<'_>) -> bool {
-        // A panic in here drops the connection, and whoever gives it back finds it missing.
-        let Some(mut line) = self.line.take() else {
-            return false;
-        };
-        self.driver.stirred.swap(false, Ordering::AcqRel);
-        self.admit(&mut line, context);
-        if line.connection.as_mut().poll(context).is_ready() {
-            self.orderly = true;
-            return false;
-        }
-        let has_opened = line.opening.is_some() && line.poll_sender(context).is_ready();
-        self.line = Some(line);
-        has_opened || self.driver.is_stirred()
-    }
-
-    /// Gives h2 what is queued, as long as it takes it.
-    fn admit(&self, line: &mut Line, context: &mut Context<'_>) {
-        while let Poll::Ready(sender) = line.poll_sender(context) {
-            let Some(queued) = self.driver.state().queue.pop_front() else {
-                return;
-            };
-            // Without a sender it is dropped, which says that it never left.
-            if let Some(sender) = sender
-                && let Some(place) = queued.send(sender)
-            {
-                line.opening = Some(place);
-            }
-        }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        match self.line.take() {
-            Some(line) => self.driver.give_back(line),
-            None => self.driver.end(self.orderly),
-        }
-    }
-}
-
-/// A caller's seat at the connection. It is free again when this is dropped.
-pub(super) struct Seat {
-    driver: Arc<Driver>,
-    number: Number,
-    role: Role,
-}
-
-impl Seat {
-    pub(super) fn new(driver: Arc<Driver>, role: Role) -> Self {
-        Self {
-            driver,
-            number: None,
-            role,
-        }
-    }
-
-    pub(super) fn driver(&self) -> &Arc<Driver> {
-        &self.driver
-    }
-
-    /// Sends a request, behind those that wait already.
-    pub(super) fn ask(&mut self, queued: Queued, waker: &Waker) {
-        self.driver.submit(queued);
-        self.drive(waker);
-    }
-
-    /// Moves the connection on, if something is to be done there and nobody is at it. The caller has to look afterwards
-    /// whether what it waits for has come; it will be woken by `waker`.
-    pub(super) fn drive(&mut self, waker: &Waker) {
-        let mut state = self.driver.state();
-        if matches!(state.place, Place::Ended) {
-            return;
-        }
-        let displaced = state.seats.sit(&mut self.number, self.role, waker);
-        let unwatched = self.role == Role::Driver && !state.watched;
-        let task = unwatched.then(|| state.seats.task()).flatten();
-        state.watched |= unwatched;
-        let turn = self.driver.take(state);
-        drop(displaced);
-        if let Some(turn) = turn {
-            turn.drive();
-        }
-        wake(task);
-    }
-
-    /// Lets go of what h2 gave out for a stream that is done. h2 wants to be polled then, which costs less here than
-    /// elsewhere.
-    pub(super) fn settle<T>(&self, handles: T) {
-        let mut state = self.driver.state();
-        let taken = match std::mem::replace(&mut state.place, Place::Taken) {
-            Place::Idle(line) => Some(line),
-            other => {
-                state.place = other;
-                None
-            }
-        };
-        drop(state);
-        let turn = taken.map(|line| Turn {
-            driver: &self.driver,
-            line: Some(line),
-            orderly: false,
-        });
-        drop(handles);
-        if let Some(turn) = turn {
-            turn.drive();
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Some(number) = self.number else { return };
-        let mut state = self.driver.state();
-        let left = state.seats.leave(number);
-        let next = self.driver.next_driver(&state);
-        drop(state);
-        drop(left);
-        wake(next);
-    }
 }

@@ -11,8 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tonic::body::Body as RequestBody;
 
 use super::body::Body;
-use super::driver::{Driver, Seat};
+use super::driver::Driver;
 use super::held::Held;
+use super::seat::Seat;
 use super::seats::Role;
 use super::upload::{More, Upload};
 use super::{Hold, WireError};
