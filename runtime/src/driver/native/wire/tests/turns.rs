@@ -206,6 +206,8 @@ impl AsyncWrite for Counted {
 
 /// Many callers on several threads, a third of which leave at any moment; every one that stays is answered.
 async fn crowd(peer: Peer) {
+    // With the answer it is known how many streams the peer admits.
+    assert_eq!(in_time(call(&peer.wire, "/now", "x")).await.unwrap(), "x");
     let callers: Vec<_> = (0..64_u64)
         .map(|caller| tokio::spawn(come_and_go(peer.wire.clone(), caller)))
         .collect();
