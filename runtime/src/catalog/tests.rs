@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::testing::{COMPONENT, Says, manifest};
 use super::{
-    BUILTIN_VERSION, Catalog, Choice, Entry, EntryKey, Manifest, PREFIX, PluginDirectory, Wanted,
+    BUILTIN_VERSION, Catalog, Choice, ComponentInspector, Entry, EntryKey, Manifest, PREFIX,
+    PluginDirectory, Verified, Wanted,
 };
 use crate::store::{Commit, MemoryStore, Store, Write};
 use crate::{ErrorKind, PluginName, RegisterError, RuntimeKind};
@@ -43,7 +44,18 @@ fn name(text: &str) -> PluginName {
     text.parse().expect("the name is well-formed")
 }
 
-fn fixture(says: Says) -> Fixture {
+/// Finds its facts only when two components are looked at at once: both registrations are then under way.
+struct BothAtOnce(tokio::sync::Barrier, Says);
+
+#[async_trait]
+impl ComponentInspector for BothAtOnce {
+    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+        self.0.wait().await;
+        self.1.inspect(artifact).await
+    }
+}
+
+fn fixture(says: impl ComponentInspector + 'static) -> Fixture {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let directory = PluginDirectory::open(folder.path()).expect("it is a directory");
     fs::write(folder.path().join("kv"), COMPONENT).expect("the folder is ours");
@@ -155,7 +167,7 @@ async fn without_a_plugin_directory_nothing_can_be_registered() {
 
 #[tokio::test]
 async fn of_two_registrations_at_once_with_other_bytes_one_wins_and_the_other_is_told() {
-    let fixture = fixture(Says::secret(""));
+    let fixture = fixture(BothAtOnce(tokio::sync::Barrier::new(2), Says::secret("")));
     let other = other_bytes(&fixture);
     let (one, two) = tokio::join!(
         fixture.catalog.register(manifest("kv")),
