@@ -5,4 +5,5 @@
 pub mod built;
 pub mod call;
 pub mod floor;
+pub mod launch;
 pub mod sampler;

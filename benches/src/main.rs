@@ -10,9 +10,9 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use palisade_benches::call;
 use palisade_benches::floor::wire;
 use palisade_benches::sampler::Effort;
+use palisade_benches::{call, launch};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 fn main() -> ExitCode {
@@ -47,8 +47,11 @@ fn measure(arguments: &[String]) -> anyhow::Result<()> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    println!("{}", threads.block_on(call::compare(workers, effort))?);
-    Ok(())
+    threads.block_on(async {
+        println!("{}\n", call::compare(workers.clone(), effort).await?);
+        println!("{}", launch::compare(workers, effort).await?);
+        Ok(())
+    })
 }
 
 /// Threads and processes stay where the one that starts them is, and as yet this is the only thread.

@@ -1,0 +1,284 @@
+//! From nothing to a first answer: what a start costs, step by step, beside the plain start of the same file.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use comfy_table::{Table, presets};
+use palisade_contract::{Json, Operation, PluginType, Request, SetupConfig};
+use palisade_protocol::cert::Identity;
+use palisade_protocol::env::LaunchEnv;
+use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
+use palisade_runtime::catalog::{PluginDirectory, Program, Verified};
+use palisade_runtime::driver::native::NativeDriver;
+use palisade_runtime::driver::{Driver, Instance, LaunchPlan};
+use palisade_runtime::services::{Deadline, MountPrefix, MountServices, ServicesConfig};
+use palisade_runtime::store::MemoryStore;
+use palisade_runtime::{Digest, Grants, Limits, ProcessOptions, RuntimeKind, Timeouts, Workers};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::built;
+use crate::sampler::{Effort, Samples};
+
+/// How long one start may take on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the end of a process may take.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What was measured of each executable.
+pub struct Launches(Vec<OfOneFile>);
+
+struct OfOneFile {
+    name: &'static str,
+    plain: Samples,
+    relaunch: Samples,
+    cold: Samples,
+    /// As go-plugin's own host says of itself: median and 99th percentile.
+    go_host: Option<GoHost>,
+}
+
+/// The result of the host in Go, in microseconds.
+#[derive(Clone, Copy, Deserialize)]
+struct Spread {
+    p50: f64,
+    p99: f64,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct GoHost {
+    launch_us: Spread,
+}
+
+/// Measures each executable in interleaved rounds. Those in Go, and their host, are measured where they were built: by
+/// the interoperability tests.
+///
+/// # Errors
+///
+/// When the guests are not built, or a start fails.
+pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launches> {
+    let rounds = if effort.rounds > 2 { 40 } else { 2 };
+    let peers = built::target_directory().join("debug/interop");
+    let files = [
+        ("hostile in Rust", built::program("hostile"), "echo"),
+        (
+            "mock of OpenBao's SDK in Go",
+            peers.join("bao-mock"),
+            "special",
+        ),
+        (
+            "mock of Vault's SDK in Go",
+            peers.join("vault-mock"),
+            "special",
+        ),
+    ];
+    let mut all = Vec::new();
+    for (name, file, path) in files.into_iter().filter(|(_, file, _)| file.exists()) {
+        let host = peers.join("go-host");
+        let go_host = host
+            .exists()
+            .then(|| measure_go_host(&host, &file, path, rounds));
+        let subject = Subject::of(&workers, file, path).await?;
+        let mut measured = OfOneFile {
+            name,
+            plain: Samples::default(),
+            relaunch: Samples::default(),
+            cold: Samples::default(),
+            go_host: go_host.transpose()?,
+        };
+        for _ in 0..rounds {
+            measured.plain.push(subject.start_plainly()?);
+            measured.relaunch.push(subject.relaunch().await?);
+            measured.cold.push(subject.launch_from_disk().await?);
+        }
+        all.push(measured);
+    }
+    Ok(Launches(all))
+}
+
+/// One executable, and all that is needed to start it.
+struct Subject {
+    file: PathBuf,
+    path: &'static str,
+    driver: NativeDriver,
+    directory: PluginDirectory,
+    digest: Digest,
+    verified: Verified,
+}
+
+impl Subject {
+    async fn of(workers: &Workers, file: PathBuf, path: &'static str) -> anyhow::Result<Self> {
+        let directory = PluginDirectory::open(file.parent().context("it lies in a folder")?)?;
+        let digest = Digest::new(Sha256::digest(std::fs::read(&file)?).into());
+        let driver = NativeDriver::new(workers.clone(), Timeouts::default(), BTreeSet::new());
+        // What the server finds out once, at its own start.
+        workers.protections().await?;
+        let verified = directory.verify(command(&file)?, digest).await?;
+        Ok(Self {
+            file,
+            path,
+            driver,
+            directory,
+            digest,
+            verified,
+        })
+    }
+
+    /// The floor: the operating system starts the file by its path, and the file says that it listens.
+    fn start_plainly(&self) -> anyhow::Result<Duration> {
+        let folder = tempfile::tempdir()?;
+        let identity = Identity::generate()?;
+        let env = LaunchEnv {
+            server_version: env!("CARGO_PKG_VERSION"),
+            protocol_versions: &[BACKEND_PROTOCOL_VERSION],
+            certificate: identity.certificate(),
+            socket_dir: Some(folder.path()),
+            metadata_mode: false,
+        };
+        let begun = Instant::now();
+        let mut child = Command::new(&self.file)
+            .env_clear()
+            .envs(env.variables())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let stdout = child.stdout.take().context("it was asked for")?;
+        let mut line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut line);
+        let took = begun.elapsed();
+        child.kill()?;
+        child.wait()?;
+        anyhow::ensure!(read? > 0, "{} printed no handshake", self.file.display());
+        Ok(took)
+    }
+
+    /// What a restart costs: the sealed copy is there already.
+    async fn relaunch(&self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        let instance = self.first_answer(self.verified.clone()).await?;
+        let took = begun.elapsed();
+        instance.stop(GRACE).await;
+        Ok(took)
+    }
+
+    /// What a first start costs: the file is read, copied and hashed. The system has it in memory, as it has the plain one.
+    async fn launch_from_disk(&self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        let verified = self
+            .directory
+            .verify(command(&self.file)?, self.digest)
+            .await?;
+        let instance = self.first_answer(verified).await?;
+        let took = begun.elapsed();
+        instance.stop(GRACE).await;
+        Ok(took)
+    }
+
+    async fn first_answer(&self, verified: Verified) -> anyhow::Result<Arc<dyn Instance>> {
+        let instance = self.driver.launch(plan(verified)?).await?;
+        let deadline = Deadline::after(PATIENCE);
+        instance.initialize(deadline).await?;
+        let request = Request::new(Operation::Read, self.path, Json::null());
+        instance.handle(request, deadline).await?;
+        Ok(instance)
+    }
+}
+
+fn command(file: &Path) -> anyhow::Result<&str> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    name.context("its name is text")
+}
+
+fn plan(verified: Verified) -> anyhow::Result<LaunchPlan> {
+    let limits = Limits::of(RuntimeKind::Native);
+    let prefix = MountPrefix::new(PluginType::Secret, "bench")?;
+    let store = Arc::new(MemoryStore::new());
+    let services = ServicesConfig::new(store, prefix, "bench", &limits);
+    Ok(LaunchPlan {
+        program: Program::Verified(verified),
+        label: "bench".to_owned(),
+        plugin_type: PluginType::Secret,
+        limits,
+        grants: Grants::default(),
+        process: ProcessOptions::default(),
+        config: SetupConfig::default(),
+        services: MountServices::new(services),
+    })
+}
+
+/// go-plugin's own host, on the same executable; it measures itself.
+fn measure_go_host(host: &Path, file: &Path, path: &str, rounds: u32) -> anyhow::Result<GoHost> {
+    let output = Command::new(host)
+        .arg(format!("-plugin={}", file.display()))
+        .arg(format!("-path={path}"))
+        .arg(format!("-launches={rounds}"))
+        .arg("-calls=0")
+        .stderr(Stdio::null())
+        .output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "the host in Go failed on {}",
+        file.display()
+    );
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+impl fmt::Display for Launches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        table.set_header(["a start", "p50", "p99", "p50 to the plain start"]);
+        for file in &self.0 {
+            for row in file.rows() {
+                table.add_row(row);
+            }
+        }
+        write!(f, "{table}")
+    }
+}
+
+impl OfOneFile {
+    fn rows(&self) -> Vec<[String; 4]> {
+        let floor = self.plain.p50().as_secs_f64();
+        let row = |what: &str, p50: f64, p99: f64| {
+            let label = format!("{}: {what}", self.name);
+            let ratio = format!("{:.2}", p50 / floor);
+            [label, millis(p50), millis(p99), ratio]
+        };
+        let of = |what, samples: &Samples| {
+            row(
+                what,
+                samples.p50().as_secs_f64(),
+                samples.p99().as_secs_f64(),
+            )
+        };
+        let mut rows = vec![
+            of("plain start, to its handshake line (floor)", &self.plain),
+            of(
+                "restart from the sealed copy, to its first answer",
+                &self.relaunch,
+            ),
+            of("start from disk, to its first answer", &self.cold),
+        ];
+        rows.extend(self.go_host.map(|host| {
+            let Spread { p50, p99 } = host.launch_us;
+            row(
+                "go-plugin's host in Go, to its first answer",
+                p50 / 1e6,
+                p99 / 1e6,
+            )
+        }));
+        rows
+    }
+}
+
+fn millis(seconds: f64) -> String {
+    format!("{:.1} ms", seconds * 1e3)
+}
