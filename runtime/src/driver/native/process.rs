@@ -14,7 +14,7 @@ use super::output::Task;
 use super::run_dir::RunDir;
 use super::stdio;
 use super::wire::Wire;
-use crate::services::MountServices;
+use crate::services::PluginLog;
 use crate::worker::Process;
 
 /// How long a killed process may take to be gone; only one that hangs in the kernel takes longer.
@@ -37,12 +37,12 @@ impl NativeProcess {
         connection: Connection,
         directory: RunDir,
         outputs: [Task; 2],
-        services: &Arc<MountServices>,
+        log: &Arc<PluginLog>,
     ) -> Arc<Self> {
         let Connection { wire, server_tls } = connection;
         Arc::new(Self {
             broker: Broker::open(wire.clone(), server_tls, process.id(), &directory),
-            _stdio: stdio::follow(wire.clone(), services),
+            _stdio: stdio::follow(wire.clone(), log),
             _outputs: outputs,
             process,
             wire,
