@@ -4,6 +4,12 @@
     reason = "the server that a test plays tells its test what it did"
 )]
 
+#[path = "native/broker.rs"]
+mod broker;
+#[path = "native/fake.rs"]
+mod fake;
+#[path = "native/peers.rs"]
+mod peers;
 #[path = "native/plugin.rs"]
 mod plugin;
 
@@ -43,7 +49,9 @@ fn main() -> ExitCode {
         return be_a_server(&workers);
     }
     let arguments = Arguments::from_args();
-    libtest_mimic::run(&arguments, trials(&workers)).exit_code()
+    let mut trials = trials(&workers);
+    trials.extend(peers::trials(&workers));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// A trial for each function named.

@@ -39,8 +39,33 @@ pub(crate) fn run() -> ExitCode {
         "no-certificate" => greet(own_socket(), None),
         "elsewhere" => greet(decoy(), Some(&identity())),
         "silent" => greet(own_socket(), Some(&identity())),
+        "line" => say_and_park(format!("{}\n", argument(2)).as_bytes()),
+        "token" => want_a_token(&argument(2)),
+        "fake" => super::fake::run(&argument(2)),
         other => panic!("no part {other:?}"),
     }
+}
+
+fn argument(number: usize) -> String {
+    std::env::args().nth(number).unwrap_or_default()
+}
+
+/// Ends as a plugin of old without a wrapping token, and leaves a note of how it was started.
+fn want_a_token(notes: &str) -> ExitCode {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let note = format!(
+        "metadata={} versions={}\n",
+        variable("VAULT_PLUGIN_METADATA_MODE"),
+        variable("PLUGIN_PROTOCOL_VERSIONS")
+    );
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(notes)
+        .and_then(|mut file| file.write_all(note.as_bytes()))
+        .expect("the test has made the folder");
+    eprintln!(r#"{{"@level":"error","@message":"plugin tls init","error":"no token"}}"#);
+    ExitCode::SUCCESS
 }
 
 fn park() -> ! {
