@@ -212,17 +212,12 @@ async fn register(
         Some(_) => BTreeMap::from([("memory_bytes".to_owned(), IN_PLACE_MEMORY_BYTES.to_owned())]),
         None => BTreeMap::new(),
     };
+    let digest = hex::encode(Sha256::digest(bytes));
     let manifest = Manifest {
-        plugin_type: PluginType::Secret,
-        name: name.to_owned(),
-        version: String::new(),
         command: command.to_owned(),
-        args: Vec::new(),
-        env: Vec::new(),
-        sha256: hex::encode(Sha256::digest(bytes)),
-        runtime: None,
         isolation,
         limits,
+        ..Manifest::new(PluginType::Secret, name, &digest)
     };
     runtime.register(manifest).await?;
     Ok(())

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use palisade_runtime::catalog::PluginDirectory;
 use palisade_runtime::services::SystemFacts;
-use palisade_runtime::store::Store;
-use palisade_runtime::{ErrorKind, GrammarError, MountError, NewMount, Runtime, Workers};
+use palisade_runtime::{
+    ErrorKind, GrammarError, MountError, NewMount, Runtime, RuntimeBuilder, Workers,
+};
 use tokio::sync::watch;
 
 use crate::api::{self, Facts};
@@ -59,7 +60,12 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
         .transpose()?;
     let store = plan.open_store().await?;
     let (identity, new_token) = Identity::load_or_make(&*store, &plan).await?;
-    let runtime = build_runtime(workers, store, directory, facts(&plan, &identity)).await?;
+    let builder = Runtime::builder()
+        .workers(workers)
+        .store(store)
+        .system_facts(facts(&plan, &identity))
+        .require_layers(plan.required_layers.clone());
+    let runtime = build_runtime(builder, directory).await?;
     if plan.enables_kv {
         enable_kv(&runtime).await?;
     }
@@ -118,19 +124,13 @@ fn facts(plan: &Plan, identity: &Identity) -> SystemFacts {
 }
 
 async fn build_runtime(
-    workers: Workers,
-    store: Arc<dyn Store>,
+    builder: RuntimeBuilder,
     directory: Option<PluginDirectory>,
-    facts: SystemFacts,
 ) -> Result<Runtime, Failure> {
     let name = "kv"
         .parse()
         .map_err(|error: GrammarError| Failure::coded(ErrorKind::InvalidInput.code(), error))?;
-    let mut builder = Runtime::builder()
-        .workers(workers)
-        .store(store)
-        .system_facts(facts)
-        .builtin(name, palisade_kv::plugin());
+    let mut builder = builder.builtin(name, palisade_kv::plugin());
     if let Some(directory) = directory {
         builder = builder.plugin_directory(directory);
     }

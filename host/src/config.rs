@@ -6,12 +6,13 @@
 pub(crate) mod duration;
 mod section;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use palisade_runtime::ErrorKind;
 use palisade_runtime::catalog::PluginDirectory;
+use palisade_runtime::{ErrorKind, GrammarError, Layer};
 
 use crate::listener;
 use crate::seal::StaticSeal;
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) seal: Seal,
     /// Where artifacts are; without one nothing can be registered.
     pub(crate) plugin_directory: Option<PathBuf>,
+    /// Walls without which no process of a plugin is started.
+    pub(crate) required_layers: BTreeSet<Layer>,
     /// The address that others reach this server at.
     pub(crate) api_addr: Option<String>,
     /// How much to log.
@@ -120,6 +123,7 @@ impl Config {
         let storage = root.one_block("storage", read_storage);
         let seal = root.one_block("seal", read_seal);
         let plugin_directory = read_plugin_directory(root);
+        let required_layers = read_layers(root);
         let (api_addr, log_level) = (root.text("api_addr"), root.text("log_level"));
         let cluster_name = root.text("cluster_name");
         let default_lease_ttl = root.duration("default_lease_ttl").unwrap_or(LEASE_TTL);
@@ -133,6 +137,7 @@ impl Config {
             storage: storage?,
             seal: Seal::Static(seal?),
             plugin_directory,
+            required_layers: required_layers?,
             api_addr,
             log_level,
             cluster_name,
@@ -185,6 +190,22 @@ fn read_plugin_directory(root: &mut Section<'_, '_>) -> Option<PathBuf> {
         root.fault_of(error.kind(), "plugin_directory", &error.to_string());
     }
     Some(path)
+}
+
+fn read_layers(root: &mut Section<'_, '_>) -> Option<BTreeSet<Layer>> {
+    let names = root.texts("plugin_required_layers")?;
+    let layers: Vec<_> = names
+        .iter()
+        .filter_map(|name| match name.parse() {
+            Ok(layer) => Some(layer),
+            Err(fault) => {
+                let fault: GrammarError = fault;
+                root.fault("plugin_required_layers", &fault.to_string());
+                None
+            }
+        })
+        .collect();
+    Some(layers.into_iter().collect())
 }
 
 fn read_storage(kind: &str, section: &mut Section<'_, '_>) -> Option<Storage> {

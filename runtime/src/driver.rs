@@ -14,7 +14,7 @@ pub use database::{Database, DatabaseConfig, DatabasePlan, DatabasePlugin};
 
 use crate::catalog::Program;
 use crate::services::{Deadline, MountServices};
-use crate::{CallError, LaunchError, Limits};
+use crate::{CallError, Grants, LaunchError, Limits, ProcessOptions};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SetupConfig};
 
 /// Starts plugins of one kind.
@@ -41,12 +41,12 @@ pub struct LaunchPlan {
     pub label: String,
     /// What the entry says the plugin is for; the plugin must say the same.
     pub plugin_type: PluginType,
-    /// Arguments for a native plugin.
-    pub args: Vec<String>,
-    /// Environment for a native plugin, each `NAME=value`.
-    pub env: Vec<String>,
     /// What it may use.
     pub limits: Limits,
+    /// What it may do besides.
+    pub grants: Grants,
+    /// How its process is started, if it has one.
+    pub process: ProcessOptions,
     /// What the mount tells its backend.
     pub config: SetupConfig,
     /// What the host offers it, already bound to the mount.

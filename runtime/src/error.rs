@@ -5,7 +5,7 @@ use std::time::Duration;
 use palisade_contract::{Description, PluginError, PluginType};
 
 use crate::store::StoreError;
-use crate::{Digest, GrammarError, MountPath, RuntimeKind};
+use crate::{Digest, GrammarError, Layer, MountPath, RuntimeKind};
 
 /// The closed list. Its codes are stable: scripts and dashboards may rely on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,8 @@ pub enum ErrorKind {
     LaunchFailed,
     /// A step of starting up took too long.
     LaunchTimeout,
+    /// A wall that has to stand around the process does not hold on this machine.
+    Unprotected,
     /// The plugin refused the mount's configuration.
     SetupFailed,
     /// The plugin answered with an error of its own.
@@ -82,7 +84,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::InvalidInput,
         Self::PluginDirectory,
         Self::ArtifactMissing,
@@ -100,6 +102,7 @@ impl ErrorKind {
         Self::PluginMismatch,
         Self::LaunchFailed,
         Self::LaunchTimeout,
+        Self::Unprotected,
         Self::SetupFailed,
         Self::Plugin,
         Self::Trap,
@@ -139,6 +142,7 @@ impl ErrorKind {
             Self::PluginMismatch => "plugin-mismatch",
             Self::LaunchFailed => "launch-failed",
             Self::LaunchTimeout => "launch-timeout",
+            Self::Unprotected => "unprotected",
             Self::SetupFailed => "setup-failed",
             Self::Plugin => "plugin",
             Self::Trap => "trap",
@@ -367,6 +371,18 @@ pub enum LaunchError {
         /// How long it still waits.
         wait: Duration,
     },
+    /// A wall that has to stand around its process does not hold on this machine.
+    #[error(
+        "{plugin} is not started: its process would lack the protection {layer}, which is required: {fault}"
+    )]
+    Unprotected {
+        /// The entry.
+        plugin: String,
+        /// Which wall.
+        layer: Layer,
+        /// Why it does not hold.
+        fault: String,
+    },
     /// A worker process is missing or failed.
     #[error("{0}")]
     Worker(String),
@@ -387,6 +403,7 @@ impl LaunchError {
             Self::Setup { .. } => ErrorKind::SetupFailed,
             Self::Call { source, .. } => source.kind(),
             Self::Backoff { .. } => ErrorKind::Unavailable,
+            Self::Unprotected { .. } => ErrorKind::Unprotected,
             Self::Worker(_) => ErrorKind::Worker,
             Self::Stopping => ErrorKind::Stopping,
         }
@@ -494,6 +511,8 @@ pub enum CallError {
         reason: String,
         /// Whether the request had left for the plugin, so that it may have had an effect.
         sent: bool,
+        /// Whether it was ended because it held more memory than it may.
+        out_of_memory: bool,
     },
     /// It could not be started for this request.
     #[error(transparent)]
@@ -567,6 +586,10 @@ impl CallError {
             Self::OutOfMemory { .. } | Self::OutOfTable { .. } => ErrorKind::OutOfMemory,
             Self::Timeout { .. } | Self::Slow { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
+            Self::Crashed {
+                out_of_memory: true,
+                ..
+            } => ErrorKind::OutOfMemory,
             Self::Crashed { .. } => ErrorKind::Crashed,
             Self::Launch(error) => error.kind(),
             Self::Overloaded { .. } => ErrorKind::Overloaded,

@@ -13,6 +13,7 @@ pub mod services;
 pub mod store;
 
 mod error;
+mod grants;
 mod id;
 mod lifecycle;
 mod limits;
@@ -22,8 +23,9 @@ mod runtime;
 pub mod worker;
 
 pub use error::{CallError, ErrorKind, LaunchError, MountError, RegisterError};
+pub use grants::{Grant, Grants, ProcessOptions};
 pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};
 pub use limits::{Isolation, Limits, RuntimeKind, Timeouts};
 pub use palisade_contract as contract;
 pub use runtime::{MountInfo, NewMount, Runtime, RuntimeBuilder};
-pub use worker::{Workers, enter_worker};
+pub use worker::{Layer, Protections, Workers, enter_worker};

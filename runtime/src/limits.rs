@@ -78,12 +78,18 @@ impl FromStr for Isolation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Linear memory and tables of one store together, in bytes. The default is also the longest bulk instruction a
-    /// guest can hold a thread for: tens of milliseconds.
+    /// Of a component: linear memory and tables of one store together, in bytes. The default is also the longest bulk
+    /// instruction a guest can hold a thread for: tens of milliseconds. Of a process: what it and its descendants hold,
+    /// files in memory included.
     pub memory_bytes: u64,
-    /// Table elements of one store, over all its tables.
+    /// Of a process: it, its threads and its descendants together. A Go program has a dozen threads, and more while its
+    /// files or lookups block.
+    pub processes: u32,
+    /// Of a process: its share of processors that are busy; everybody has 100.
+    pub cpu_weight: u32,
+    /// Of a component: table elements of one store, over all its tables.
     pub table_elements: u64,
-    /// Fuel for one request, and for each step of starting up; roughly one unit an instruction. The default is one to
+    /// Of a component: fuel for one request, and for each step of starting up; roughly one unit an instruction. The default is one to
     /// two seconds of a processor's work, far more than a request of a secrets engine needs.
     pub fuel: u64,
     /// How long a request may take, waiting included. OpenBao's default is 90 seconds too.
@@ -104,6 +110,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory_bytes: 64 << 20,
+            processes: 512,
+            cpu_weight: 100,
             table_elements: 10_000,
             fuel: 10_000_000_000,
             request_timeout: Duration::from_secs(90),
@@ -117,40 +125,73 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The defaults, with what an operator states by the names of the fields. Sizes are in bytes, `request_timeout` in
-    /// seconds or with one of the units `ms`, `s`, `m` and `h`.
+    /// What a plugin of that kind may use when nobody says more.
+    pub fn of(kind: RuntimeKind) -> Self {
+        match kind {
+            RuntimeKind::Builtin | RuntimeKind::Wasm => Self::default(),
+            RuntimeKind::Native => Self {
+                memory_bytes: 1 << 30,
+                ..Self::default()
+            },
+        }
+    }
+
+    /// The defaults of that kind, with what an operator states by the names of the fields. Sizes are in bytes,
+    /// `request_timeout` in seconds or with one of the units `ms`, `s`, `m` and `h`.
     ///
     /// # Errors
     ///
-    /// When there is no limit of that name, or a value is no number between the limit's floor and ceiling.
-    pub fn stated(stated: &BTreeMap<String, String>) -> Result<Self, GrammarError> {
-        let mut limits = Self::default();
+    /// When a plugin of that kind has no limit of that name, or a value is no number between the limit's floor and
+    /// ceiling.
+    pub fn stated(
+        kind: RuntimeKind,
+        stated: &BTreeMap<String, String>,
+    ) -> Result<Self, GrammarError> {
+        let mut limits = Self::of(kind);
         for (name, value) in stated {
-            limits.set(name, value)?;
+            limits.set(kind, name, value)?;
         }
         Ok(limits)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), GrammarError> {
-        match name {
+    fn set(&mut self, kind: RuntimeKind, name: &str, value: &str) -> Result<(), GrammarError> {
+        use RuntimeKind::{Native, Wasm};
+        match (kind, name) {
             // A std guest does not start with less; a slot of the engine's pool does not hold more.
-            "memory_bytes" => self.memory_bytes = number(name, value, 2 << 20..=1 << 30)?,
-            "table_elements" => self.table_elements = number(name, value, 1..=20_000)?,
-            "fuel" => self.fuel = number(name, value, 1_000_000..=1_000_000_000_000_000)?,
-            "request_timeout" => self.request_timeout = timeout(name, value)?,
-            "concurrency" => self.concurrency = small(name, value, 1..=1024)?,
-            "queue" => self.queue = small(name, value, 0..=65_536)?,
-            "message_bytes" => self.message_bytes = number(name, value, 1 << 10..=32 << 20)?,
-            "log_bytes" => self.log_bytes = number(name, value, 0..=16 << 20)?,
-            _ => return Err(GrammarError::new("limit", name, LIMIT_NAMES)),
+            (Wasm, "memory_bytes") => self.memory_bytes = number(name, value, 2 << 20..=1 << 30)?,
+            (Wasm, "table_elements") => self.table_elements = number(name, value, 1..=20_000)?,
+            (Wasm, "fuel") => self.fuel = number(name, value, 1_000_000..=1_000_000_000_000_000)?,
+            // A program of Go does not start with less.
+            (Native, "memory_bytes") => {
+                self.memory_bytes = number(name, value, 32 << 20..=1 << 40)?;
+            }
+            (Native, "processes") => self.processes = small(name, value, 16..=32_768)?,
+            (Native, "cpu_weight") => self.cpu_weight = small(name, value, 1..=10_000)?,
+            (_, "request_timeout") => self.request_timeout = timeout(name, value)?,
+            (_, "concurrency") => self.concurrency = small(name, value, 1..=1024)?,
+            (_, "queue") => self.queue = small(name, value, 0..=65_536)?,
+            (_, "message_bytes") => self.message_bytes = number(name, value, 1 << 10..=32 << 20)?,
+            (_, "log_bytes") => self.log_bytes = number(name, value, 0..=16 << 20)?,
+            _ => return Err(no_such_limit(kind, name)),
         }
         Ok(())
     }
 }
 
-/// What is said about a name that is none.
-const LIMIT_NAMES: &str = "there are memory_bytes, table_elements, fuel, request_timeout, concurrency, queue, \
-                           message_bytes and log_bytes";
+/// The limits that only plugins of one kind have.
+const OF_COMPONENTS: &str = "memory_bytes, table_elements, fuel";
+const OF_PROCESSES: &str = "memory_bytes, processes, cpu_weight";
+const OF_ALL: &str = "request_timeout, concurrency, queue, message_bytes and log_bytes";
+
+fn no_such_limit(kind: RuntimeKind, name: &str) -> GrammarError {
+    let own = match kind {
+        RuntimeKind::Wasm => OF_COMPONENTS,
+        RuntimeKind::Native => OF_PROCESSES,
+        RuntimeKind::Builtin => "",
+    };
+    let fault = format!("a {kind} plugin has {own}, {OF_ALL}");
+    GrammarError::new("limit", name, &fault)
+}
 
 /// The shortest and longest that a request may take.
 const REQUEST_TIMEOUTS: RangeInclusive<Duration> =
@@ -235,7 +276,8 @@ mod tests {
     use super::*;
 
     fn stated(name: &str, value: &str) -> Result<Limits, GrammarError> {
-        Limits::stated(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+        let stated = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        Limits::stated(RuntimeKind::Wasm, &stated)
     }
 
     #[test]
@@ -276,5 +318,14 @@ mod tests {
     fn a_name_that_is_no_limit_is_refused_with_those_that_are() {
         let fault = stated("memory", "1").unwrap_err().to_string();
         assert!(fault.contains("memory_bytes"), "{fault}");
+    }
+
+    #[test]
+    fn a_limit_that_only_the_other_kind_has_is_refused() {
+        let fault = stated("processes", "64").unwrap_err().to_string();
+        assert!(fault.contains("wasm") && fault.contains("fuel"), "{fault}");
+        let fuel = BTreeMap::from([("fuel".to_owned(), "1000000".to_owned())]);
+        let fault = Limits::stated(RuntimeKind::Native, &fuel).unwrap_err();
+        assert!(fault.to_string().contains("processes"), "{fault}");
     }
 }

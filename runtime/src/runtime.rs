@@ -16,7 +16,7 @@ mod workshop;
 
 pub use builder::RuntimeBuilder;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ use crate::catalog::{BUILTIN_VERSION, Entry, EntryKey, EntrySummary, Manifest};
 use crate::driver::DatabasePlugin;
 use crate::lifecycle::Gate;
 use crate::{
-    CallError, Digest, LaunchError, MountError, MountPath, PluginName, PluginVersion,
-    RegisterError, RuntimeKind,
+    CallError, Digest, LaunchError, Layer, MountError, MountPath, PluginName, PluginVersion,
+    Protections, RegisterError, RuntimeKind,
 };
 
 /// A runtime: a catalog, its mounts and whatever runs. Cheap to clone; all clones are the same runtime.
@@ -50,11 +50,20 @@ struct Inner {
     stopping: CancellationToken,
     /// Counts enabling, disabling and reloading, which a shutdown waits for.
     changes: Gate,
+    walls: Walls,
+}
+
+/// What is known of the walls around processes.
+struct Walls {
+    /// Nothing when there are no workers to try them.
+    found: Option<Protections>,
+    required: BTreeSet<Layer>,
 }
 
 impl Inner {
-    fn new(workshop: Arc<Workshop>, table: Table) -> Self {
+    fn new(workshop: Arc<Workshop>, table: Table, walls: Walls) -> Self {
         Self {
+            walls,
             workshop,
             table,
             databases: Databases::default(),
@@ -125,6 +134,17 @@ impl Runtime {
         let path = path.clone();
         self.change(move |inner| async move { disable::disable(&inner, &path).await })
             .await
+    }
+
+    /// Which walls around the processes of native plugins hold on this machine, tried when the runtime was built; nothing
+    /// where it has no workers to start processes with.
+    pub fn protections(&self) -> Option<&Protections> {
+        self.inner.walls.found.as_ref()
+    }
+
+    /// Those of them without which no native plugin is started.
+    pub fn required_layers(&self) -> &BTreeSet<Layer> {
+        &self.inner.walls.required
     }
 
     /// Every mount, sorted by path.

@@ -84,17 +84,10 @@ impl Place {
 
     async fn register(&self, name: &str, bytes: &[u8]) -> Result<(), RegisterError> {
         std::fs::write(Path::new(self.folder.path()).join(name), bytes).unwrap();
+        let digest = hex::encode(Sha256::digest(bytes));
         let manifest = Manifest {
-            plugin_type: PluginType::Secret,
-            name: name.to_owned(),
-            version: String::new(),
-            command: name.to_owned(),
-            args: Vec::new(),
-            env: Vec::new(),
-            sha256: hex::encode(Sha256::digest(bytes)),
-            runtime: None,
             isolation: Some(Isolation::Mount),
-            limits: std::collections::BTreeMap::new(),
+            ..Manifest::new(PluginType::Secret, name, &digest)
         };
         self.runtime.register(manifest).await.map(drop)
     }

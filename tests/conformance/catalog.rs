@@ -5,7 +5,7 @@ use std::path::Path;
 
 use palisade_runtime::catalog::{EntryKey, Manifest, PluginDirectory};
 use palisade_runtime::contract::PluginType;
-use palisade_runtime::{ErrorKind, Limits, RuntimeKind};
+use palisade_runtime::{ErrorKind, Grant, Layer, Limits, RuntimeKind};
 use palisade_tests::{Guest, Harness, texts};
 
 use crate::case::cases;
@@ -26,6 +26,8 @@ cases! {
     a_limit_that_is_none_is_refused_with_those_that_are,
     a_limit_of_components_is_refused_for_a_process,
     a_limit_is_kept_with_its_entry,
+    what_a_process_is_granted_is_kept_with_its_entry,
+    a_grant_that_is_none_is_refused_with_those_that_are,
     a_component_that_imports_too_much_is_refused_by_name,
     a_component_that_exports_nothing_is_refused,
     a_component_of_another_type_is_refused,
@@ -220,11 +222,7 @@ async fn a_limit_that_is_none_is_refused_with_those_that_are(h: Harness) {
 
 async fn a_limit_of_components_is_refused_for_a_process(h: Harness) {
     let digest = h.place_guest(Guest::Hostile).unwrap();
-    for (name, value) in [
-        ("memory_bytes", "16777216"),
-        ("table_elements", "100"),
-        ("fuel", "1000000000"),
-    ] {
+    for (name, value) in [("table_elements", "100"), ("fuel", "1000000000")] {
         let mut manifest = h.manifest(Guest::Hostile, digest.clone());
         manifest.limits = texts(&[(name, value)]);
         let (kind, said) = refused(&h, manifest).await;
@@ -233,8 +231,40 @@ async fn a_limit_of_components_is_refused_for_a_process(h: Harness) {
     }
     // The control: the rest of them a process has as well.
     let mut manifest = h.manifest(Guest::Hostile, digest);
-    manifest.limits = texts(&[("concurrency", "2"), ("request_timeout", "5s")]);
+    manifest.limits = texts(&[("concurrency", "2"), ("memory_bytes", "67108864")]);
     h.runtime.register(manifest).await.unwrap();
+}
+
+async fn what_a_process_is_granted_is_kept_with_its_entry(h: Harness) {
+    let digest = h.place_guest(Guest::Hostile).unwrap();
+    let mut manifest = h.manifest(Guest::Hostile, digest);
+    manifest.grants = vec!["network".to_owned()];
+    manifest.required_layers = vec!["seccomp".to_owned()];
+    manifest.re_executes = true;
+    h.runtime.register(manifest).await.unwrap();
+    let stored = h.runtime.entry(&key("hostile")).await.unwrap().unwrap();
+    assert!(stored.grants.has(Grant::Network) && stored.process.re_executes);
+    assert_eq!(stored.process.required_layers, [Layer::Seccomp].into());
+}
+
+async fn a_grant_that_is_none_is_refused_with_those_that_are(h: Harness) {
+    let digest = h.place_guest(Guest::Hostile).unwrap();
+    let mut manifest = h.manifest(Guest::Hostile, digest);
+    manifest.grants = vec!["internet".to_owned()];
+    let (kind, said) = refused(&h, manifest.clone()).await;
+    assert_eq!(kind, ErrorKind::InvalidInput, "{said}");
+    assert!(
+        said.contains("internet") && said.contains("network"),
+        "{said}"
+    );
+    manifest.grants.clear();
+    manifest.required_layers = vec!["moat".to_owned()];
+    let (kind, said) = refused(&h, manifest).await;
+    assert_eq!(kind, ErrorKind::InvalidInput, "{said}");
+    assert!(
+        said.contains("moat") && said.contains("cgroup.memory"),
+        "{said}"
+    );
 }
 
 async fn a_limit_is_kept_with_its_entry(h: Harness) {
@@ -242,7 +272,7 @@ async fn a_limit_is_kept_with_its_entry(h: Harness) {
     let stored = h.runtime.entry(&key("hostile")).await.unwrap().unwrap();
     let expected = Limits {
         queue: 7,
-        ..Limits::default()
+        ..Limits::of(RuntimeKind::Native)
     };
     assert_eq!(stored.limits, expected);
 }

@@ -218,16 +218,8 @@ pub(crate) fn manifest(
     let multiplex = multiplex.then_some("-multiplex");
     let args = multiplex.iter().chain(args);
     Manifest {
-        plugin_type,
-        name: program.to_owned(),
-        version: String::new(),
-        command: String::new(),
         args: args.map(|&word| word.to_owned()).collect(),
-        env: Vec::new(),
-        sha256,
-        runtime: None,
-        isolation: None,
-        limits: Default::default(),
+        ..Manifest::new(plugin_type, program, &sha256)
     }
 }
 

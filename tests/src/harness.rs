@@ -130,16 +130,8 @@ impl Harness {
     /// A registration of a guest in the harness's mode.
     pub fn manifest(&self, guest: Guest, sha256: String) -> Manifest {
         Manifest {
-            plugin_type: guest.plugin_type(),
-            name: guest.name().to_owned(),
-            version: String::new(),
-            command: String::new(),
-            args: Vec::new(),
-            env: Vec::new(),
-            sha256,
-            runtime: None,
             isolation: self.mode.isolation(),
-            limits: BTreeMap::new(),
+            ..Manifest::new(guest.plugin_type(), guest.name(), &sha256)
         }
     }
 

@@ -136,16 +136,17 @@ async fn register(
         .filter(|command| !command.trim().is_empty())
         .ok_or_else(|| ApiError::invalid("missing command value"))?;
     let manifest = Manifest {
-        plugin_type,
-        name: name.to_owned(),
         version: fields.text("version")?.unwrap_or_default(),
         command,
         args: fields.list("args")?,
         env: fields.list("env")?,
-        sha256,
         runtime: word(&fields, "runtime")?,
         isolation: word(&fields, "isolation")?,
         limits: fields.texts("limits")?,
+        grants: fields.list("grants")?,
+        re_executes: fields.flag("re_executes")?,
+        required_layers: fields.list("required_layers")?,
+        ..Manifest::new(plugin_type, name, &sha256)
     };
     server.runtime.register(manifest).await?;
     Ok(Reply::Empty)
@@ -210,7 +211,7 @@ fn entry_info(entry: &Entry) -> Value {
     };
     let mut info = json!({
         "name": entry.key.name.as_str(),
-        "args": entry.args,
+        "args": entry.process.args,
         "command": entry.command,
         "sha256": entry.sha256.to_string(),
         "builtin": false,
@@ -219,9 +220,15 @@ fn entry_info(entry: &Entry) -> Value {
         "declarative": false,
         "runtime": entry.runtime.as_str(),
         "limits": limits_info(entry),
+        "grants": entry.grants,
     });
-    if entry.runtime == RuntimeKind::Wasm {
-        info["isolation"] = json!(isolation);
+    match entry.runtime {
+        RuntimeKind::Wasm => info["isolation"] = json!(isolation),
+        RuntimeKind::Native => {
+            info["re_executes"] = json!(entry.process.re_executes);
+            info["required_layers"] = json!(entry.process.required_layers);
+        }
+        RuntimeKind::Builtin => {}
     }
     info
 }
@@ -234,7 +241,7 @@ fn stated_time(time: Duration) -> Value {
     }
 }
 
-/// What the entry may use, by the names with which it is stated. A process is held to fewer of them.
+/// What the entry may use, by the names with which it is stated.
 fn limits_info(entry: &Entry) -> Value {
     let limits = &entry.limits;
     let mut info = json!({
@@ -244,10 +251,18 @@ fn limits_info(entry: &Entry) -> Value {
         "message_bytes": limits.message_bytes,
         "log_bytes": limits.log_bytes,
     });
-    if entry.runtime == RuntimeKind::Wasm {
-        info["memory_bytes"] = json!(limits.memory_bytes);
-        info["table_elements"] = json!(limits.table_elements);
-        info["fuel"] = json!(limits.fuel);
+    match entry.runtime {
+        RuntimeKind::Wasm => {
+            info["memory_bytes"] = json!(limits.memory_bytes);
+            info["table_elements"] = json!(limits.table_elements);
+            info["fuel"] = json!(limits.fuel);
+        }
+        RuntimeKind::Native => {
+            info["memory_bytes"] = json!(limits.memory_bytes);
+            info["processes"] = json!(limits.processes);
+            info["cpu_weight"] = json!(limits.cpu_weight);
+        }
+        RuntimeKind::Builtin => {}
     }
     info
 }

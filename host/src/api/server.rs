@@ -58,6 +58,20 @@ impl Server {
             "version": VERSION,
             "cluster_name": self.facts.cluster_name,
             "cluster_id": self.facts.cluster_id,
+            "process_protections": self.process_protections(),
+        })
+    }
+
+    /// What stands around the processes of native plugins, and what this machine lacks for it.
+    fn process_protections(&self) -> Value {
+        let Some(found) = self.runtime.protections() else {
+            return Value::Null;
+        };
+        json!({
+            "degraded": !found.lacking().is_empty(),
+            "active": found.holding(),
+            "lacking": found.lacking(),
+            "required": self.runtime.required_layers(),
         })
     }
 

@@ -23,6 +23,7 @@ pub(super) fn of(kind: ErrorKind) -> StatusCode {
         | K::EntryNotFound
         | K::MountExists
         | K::PluginMismatch
+        | K::Unprotected
         | K::SetupFailed => StatusCode::BAD_REQUEST,
         K::MountNotFound => StatusCode::NOT_FOUND,
         K::EntryConflict | K::Conflict => StatusCode::CONFLICT,

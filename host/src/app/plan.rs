@@ -1,13 +1,14 @@
 //! What to start: from the flags of development, or from a configuration file.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use palisade_runtime::ErrorKind;
 use palisade_runtime::store::{MemoryStore, RedbStore, Store};
+use palisade_runtime::{ErrorKind, Layer};
 use zeroize::Zeroizing;
 
 use super::{INTERNAL, TokenSink};
@@ -30,6 +31,7 @@ pub(super) struct Plan {
     storage: Storage,
     seal: Seal,
     pub(super) plugin_directory: Option<PathBuf>,
+    pub(super) required_layers: BTreeSet<Layer>,
     pub(super) api_addr: Option<String>,
     pub(super) cluster_name: Option<String>,
     pub(super) default_lease_ttl: Duration,
@@ -85,6 +87,7 @@ impl Plan {
             storage: Storage::Memory,
             seal: Seal::Fresh,
             plugin_directory: args.dev_plugin_dir,
+            required_layers: BTreeSet::new(),
             api_addr: None,
             cluster_name: None,
             default_lease_ttl: LEASE_TTL,
@@ -106,6 +109,7 @@ impl Plan {
             storage: config.storage,
             seal: config.seal,
             plugin_directory: config.plugin_directory,
+            required_layers: config.required_layers,
             api_addr: config.api_addr,
             cluster_name: config.cluster_name,
             default_lease_ttl: config.default_lease_ttl,

@@ -165,6 +165,15 @@ pub(crate) struct PluginRegister {
     /// What it may use, such as memory_bytes=16777216 or request_timeout=10s; may be given many times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) limit: Vec<String>,
+    /// What it may do besides; network is the only one so far, for a native plugin
+    #[arg(long, value_name = "GRANT")]
+    pub(crate) grant: Vec<String>,
+    /// A native plugin that executes itself again, and so has to find itself as a file
+    #[arg(long)]
+    pub(crate) re_executes: bool,
+    /// A protection without which a native plugin is not started, such as cgroup.memory; may be given many times
+    #[arg(long, value_name = "PROTECTION")]
+    pub(crate) require: Vec<String>,
     /// TYPE NAME
     #[arg(value_name = "TYPE NAME")]
     pub(crate) names: Vec<String>,

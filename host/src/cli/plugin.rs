@@ -40,6 +40,14 @@ async fn register(args: &PluginRegister) -> Result<(), Failure> {
     if !args.env.is_empty() {
         body["env"] = json!(args.env);
     }
+    for (key, words) in [("grants", &args.grant), ("required_layers", &args.require)] {
+        if !words.is_empty() {
+            body[key] = json!(words);
+        }
+    }
+    if args.re_executes {
+        body["re_executes"] = json!(true);
+    }
     if !args.limit.is_empty() {
         body["limits"] = limits(&args.limit)?;
     }

@@ -12,6 +12,9 @@ use crate::output::{Printer, go_text, table};
 /// What `status` exits with when the server is sealed.
 const SEALED: u8 = 2;
 
+/// Where the server's health tells what stands around the processes of plugins.
+const PROTECTIONS: &str = "process_protections";
+
 pub(super) async fn run(args: &Status) -> ExitCode {
     match show(args).await {
         Ok(false) => ExitCode::SUCCESS,
@@ -27,6 +30,10 @@ async fn show(args: &Status) -> Result<bool, Failure> {
     let failed = |error| Failure::local(format!("Error checking seal status: {error}"));
     let mut status = object(client.plain("sys/seal-status").await.map_err(failed)?);
     status.extend(object(client.plain("sys/leader").await.map_err(failed)?));
+    // Of a server that is not well, its state above is what counts.
+    let health = client.plain("sys/health").await.map(object);
+    let health = health.unwrap_or_default().into_iter();
+    status.extend(health.filter(|(key, _)| key == PROTECTIONS));
     let sealed = status.get("sealed") != Some(&Value::Bool(false));
     if printer.field().is_some() {
         printer.one_field(&status)?;
@@ -71,7 +78,29 @@ fn rows(status: &Map<String, Value>) -> Vec<[String; 2]> {
         Some([title(name), go_text(value)])
     });
     let header = ["Key".to_owned(), "Value".to_owned()];
-    std::iter::once(header).chain(known).collect()
+    std::iter::once(header)
+        .chain(known)
+        .chain(protections(status.get(PROTECTIONS)))
+        .collect()
+}
+
+/// Two lines that `bao status` does not have: what stands around the processes of native plugins, and what should.
+fn protections(found: Option<&Value>) -> Vec<[String; 2]> {
+    let list = |key: &str| {
+        let names = found?.get(key)?.as_array()?.iter().map(go_text);
+        Some(names.collect::<Vec<_>>().join(" "))
+    };
+    let lacking = found.and_then(|found| found.get("lacking")?.as_object());
+    let lacking = lacking.into_iter().flatten();
+    let row = |title: &str, text: String| [title.to_owned(), text];
+    let active = list("active").map(|names| row("Process Protections", names));
+    active
+        .into_iter()
+        .chain(
+            lacking
+                .map(|(layer, fault)| row("Process Lacks", format!("{layer}: {}", go_text(fault)))),
+        )
+        .collect()
 }
 
 #[cfg(test)]
@@ -85,5 +114,19 @@ mod tests {
         let rows = rows(&status);
         let titles: Vec<_> = rows.iter().map(|[title, _]| title.as_str()).collect();
         assert_eq!(titles, ["Key", "Seal Type", "Sealed", "Total Shares"]);
+    }
+
+    #[test]
+    fn what_processes_lack_has_a_row_of_its_own() {
+        let status = object(json!({PROTECTIONS: {
+            "active": ["seccomp", "user"],
+            "lacking": {"cgroup.memory": "no such controller"},
+        }}));
+        let rows = rows(&status);
+        let expected = [
+            ["Process Protections", "seccomp user"],
+            ["Process Lacks", "cgroup.memory: no such controller"],
+        ];
+        assert_eq!(rows[1..], expected.map(|row| row.map(str::to_owned)));
     }
 }

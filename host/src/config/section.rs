@@ -34,6 +34,13 @@ impl Faults {
     }
 }
 
+fn text_of(value: &Expression) -> Option<String> {
+    match value {
+        Expression::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
 /// The root of a file, or one block of it.
 pub(super) struct Section<'file, 'faults> {
     place: String,
@@ -86,6 +93,22 @@ impl<'file, 'faults> Section<'file, 'faults> {
         match self.text(name)? {
             empty if empty.is_empty() => self.wrong(name, "it is empty"),
             text => Some(text),
+        }
+    }
+
+    /// A list of texts; empty when it is not given.
+    pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let texts = match self.take(name) {
+            None => Some(Vec::new()),
+            Some(Expression::Array(items)) => items.iter().map(text_of).collect(),
+            Some(_) => None,
+        };
+        match texts {
+            None => self.wrong(
+                name,
+                "it is not a list of texts, such as [\"one\", \"two\"]",
+            ),
+            texts => texts,
         }
     }
 

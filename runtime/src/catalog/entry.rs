@@ -2,7 +2,7 @@
 
 use palisade_contract::PluginType;
 
-use crate::{Digest, Limits, PluginName, PluginVersion, RuntimeKind};
+use crate::{Digest, Grants, Limits, PluginName, PluginVersion, ProcessOptions, RuntimeKind};
 
 /// What identifies an entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,16 +22,16 @@ pub struct Entry {
     pub key: EntryKey,
     /// The file beneath the plugin directory.
     pub command: String,
-    /// Arguments for a native plugin.
-    pub args: Vec<String>,
-    /// Environment for a native plugin, each `NAME=value`.
-    pub env: Vec<String>,
     /// What the file's bytes must hash to.
     pub sha256: Digest,
     /// How it runs.
     pub runtime: RuntimeKind,
     /// What it may use.
     pub limits: Limits,
+    /// What it may do besides.
+    pub grants: Grants,
+    /// How the process of a native plugin is started; nothing is stated for a component.
+    pub process: ProcessOptions,
 }
 
 /// One line of a listing.

@@ -8,7 +8,8 @@ use palisade_contract::PluginType;
 use super::{Entry, EntryKey};
 use crate::id::check_segments;
 use crate::{
-    Digest, GrammarError, Isolation, Limits, PluginName, PluginVersion, RegisterError, RuntimeKind,
+    Digest, GrammarError, Grants, Isolation, Limits, PluginName, PluginVersion, ProcessOptions,
+    RegisterError, RuntimeKind,
 };
 
 /// The most arguments or environment entries a plugin can have.
@@ -43,6 +44,12 @@ pub struct Manifest {
     pub isolation: Option<Isolation>,
     /// What it may use, by the names of the fields of [`Limits`]; the defaults where nothing is said.
     pub limits: BTreeMap<String, String>,
+    /// What it may do besides, each a [`Grant`](crate::Grant).
+    pub grants: Vec<String>,
+    /// Whether a native plugin executes itself again.
+    pub re_executes: bool,
+    /// Walls without which a native plugin is not started, each a [`Layer`](crate::Layer).
+    pub required_layers: Vec<String>,
 }
 
 /// A well-formed manifest, of an artifact that nobody has looked at.
@@ -50,16 +57,33 @@ pub(super) struct Draft {
     pub(super) key: EntryKey,
     pub(super) command: String,
     pub(super) sha256: Digest,
-    args: Vec<String>,
-    env: Vec<String>,
+    process: ProcessOptions,
+    grants: Grants,
     runtime: Option<RuntimeKind>,
     isolation: Option<Isolation>,
-    limits: Limits,
-    /// The limits that were stated and that only a component has.
-    component_limits: Vec<String>,
+    limits: BTreeMap<String, String>,
 }
 
 impl Manifest {
+    /// The least that can be registered: everything else is empty, or found out.
+    pub fn new(plugin_type: PluginType, name: &str, sha256: &str) -> Self {
+        Self {
+            plugin_type,
+            name: name.to_owned(),
+            version: String::new(),
+            command: String::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            sha256: sha256.to_owned(),
+            runtime: None,
+            isolation: None,
+            limits: BTreeMap::new(),
+            grants: Vec::new(),
+            re_executes: false,
+            required_layers: Vec::new(),
+        }
+    }
+
     /// Checks every field by itself.
     pub(super) fn check(self) -> Result<Draft, RegisterError> {
         let key = EntryKey {
@@ -75,16 +99,22 @@ impl Manifest {
         self.env.iter().try_for_each(|entry| check_env(entry))?;
         check_count("env", self.env.len())?;
         check_runtime(self.runtime)?;
+        check_limits(self.runtime, &self.limits)?;
+        let layers = self.required_layers.iter().map(|name| name.parse());
         Ok(Draft {
             key,
             command,
             sha256,
-            args,
-            env: self.env,
+            process: ProcessOptions {
+                args,
+                env: self.env,
+                re_executes: self.re_executes,
+                required_layers: layers.collect::<Result<_, _>>()?,
+            },
+            grants: Grants::stated(&self.grants)?,
             runtime: self.runtime,
             isolation: self.isolation,
-            limits: Limits::stated(&self.limits)?,
-            component_limits: component_limits(self.limits),
+            limits: self.limits,
         })
     }
 }
@@ -96,18 +126,19 @@ impl Draft {
             return Err(RegisterError::Runtime { stated, found });
         }
         self.refuse_what_only_others_have(found)?;
+        self.grants.check(found)?;
         let limits = Limits {
             isolation: self.isolation.unwrap_or_default(),
-            ..self.limits
+            ..Limits::stated(found, &self.limits)?
         };
         Ok(Entry {
             key: self.key,
             command: self.command,
-            args: self.args,
-            env: self.env,
             sha256: self.sha256,
             runtime: found,
             limits,
+            grants: self.grants,
+            process: self.process,
         })
     }
 
@@ -117,11 +148,13 @@ impl Draft {
                 "a database plugin runs as a process, and this is a component: register an executable",
             );
         }
+        let process = &self.process;
         let misplaced = match found {
-            RuntimeKind::Wasm if !self.args.is_empty() => Some("args"),
-            RuntimeKind::Wasm if !self.env.is_empty() => Some("env"),
+            RuntimeKind::Wasm if !process.args.is_empty() => Some("args"),
+            RuntimeKind::Wasm if !process.env.is_empty() => Some("env"),
+            RuntimeKind::Wasm if process.re_executes => Some("re_executes"),
+            RuntimeKind::Wasm if !process.required_layers.is_empty() => Some("required_layers"),
             RuntimeKind::Native if self.isolation.is_some() => Some("isolation"),
-            RuntimeKind::Native => self.component_limits.first().map(String::as_str),
             _ => None,
         };
         match misplaced {
@@ -133,12 +166,20 @@ impl Draft {
     }
 }
 
-/// Those of the stated limits that nothing holds a process to.
-fn component_limits(stated: BTreeMap<String, String>) -> Vec<String> {
-    let names = ["memory_bytes", "table_elements", "fuel"];
-    let mut stated: Vec<_> = stated.into_keys().collect();
-    stated.retain(|name| names.contains(&name.as_str()));
-    stated
+/// Whether some kind of plugin, or the stated one, has all these limits: which one it is, only the artifact tells.
+fn check_limits(
+    runtime: Option<RuntimeKind>,
+    stated: &BTreeMap<String, String>,
+) -> Result<(), GrammarError> {
+    let either = [RuntimeKind::Wasm, RuntimeKind::Native];
+    let kinds = runtime.as_ref().map_or(&either[..], std::slice::from_ref);
+    let mut faults = kinds
+        .iter()
+        .filter_map(|kind| Limits::stated(*kind, stated).err());
+    match faults.next() {
+        Some(fault) if faults.count() + 1 == kinds.len() => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 fn check_name(name: &str) -> Result<PluginName, RegisterError> {
@@ -274,7 +315,10 @@ mod tests {
         let mut given = manifest("kv");
         given.command = "kv -a b".to_owned();
         let draft = given.clone().check().expect("it is well-formed");
-        assert_eq!((draft.command.as_str(), draft.args.len()), ("kv", 2));
+        assert_eq!(
+            (draft.command.as_str(), draft.process.args.len()),
+            ("kv", 2)
+        );
         given.args = vec!["-c".to_owned()];
         let twice = given.check().err().expect("arguments come twice");
         assert!(twice.to_string().contains("args in command and args"));
@@ -354,5 +398,27 @@ mod tests {
         assert!(found(with_env, RuntimeKind::Wasm).is_err());
         let isolated = |m: &mut Manifest| m.isolation = Some(Isolation::Mount);
         assert!(found(isolated, RuntimeKind::Native).is_err());
+        let of_processes: [fn(&mut Manifest); 3] = [
+            |m| m.re_executes = true,
+            |m| m.required_layers = vec!["seccomp".to_owned()],
+            |m| m.grants = vec!["network".to_owned()],
+        ];
+        for change in of_processes {
+            assert!(found(change, RuntimeKind::Native).is_ok());
+            assert!(found(change, RuntimeKind::Wasm).is_err());
+        }
+    }
+
+    #[test]
+    fn a_limit_of_neither_kind_is_refused_before_the_artifact_is_looked_at() {
+        let limit = |name: &str, value: &str| {
+            let mut given = manifest("kv");
+            given.limits = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            given.check()
+        };
+        assert!(limit("processes", "64").is_ok());
+        assert!(limit("fuel", "1000000").is_ok());
+        assert!(limit("memory_bytes", "1").is_err());
+        assert!(limit("wishes", "3").is_err());
     }
 }

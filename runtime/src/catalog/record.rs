@@ -1,11 +1,13 @@
 //! An entry as it lies in the store. Whoever can write there could write anything: it is checked again when read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use palisade_contract::PluginType;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, EntryKey, Manifest, PREFIX};
 use crate::store::StoreError;
-use crate::{Limits, RegisterError, RuntimeKind};
+use crate::{Grants, Layer, Limits, RegisterError, RuntimeKind};
 
 /// The JSON of an entry.
 #[derive(Serialize, Deserialize)]
@@ -21,6 +23,12 @@ struct Record {
     sha256: String,
     runtime: RuntimeKind,
     limits: Limits,
+    #[serde(default)]
+    grants: Grants,
+    #[serde(default)]
+    re_executes: bool,
+    #[serde(default)]
+    required_layers: BTreeSet<Layer>,
 }
 
 impl EntryKey {
@@ -41,11 +49,14 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>, RegisterError> {
         name: entry.key.name.to_string(),
         version: version_text(&entry.key),
         command: entry.command.clone(),
-        args: entry.args.clone(),
-        env: entry.env.clone(),
+        args: entry.process.args.clone(),
+        env: entry.process.env.clone(),
         sha256: entry.sha256.to_string(),
         runtime: entry.runtime,
         limits: entry.limits.clone(),
+        grants: entry.grants.clone(),
+        re_executes: entry.process.re_executes,
+        required_layers: entry.process.required_layers.clone(),
     };
     serde_json::to_vec(&record).map_err(|fault| malformed(&entry.key.path(), &fault.to_string()))
 }
@@ -78,9 +89,16 @@ impl Record {
             sha256: self.sha256,
             runtime: Some(self.runtime),
             isolation: None,
-            limits: std::collections::BTreeMap::new(),
+            limits: BTreeMap::new(),
+            grants: self.grants.iter().map(|grant| grant.to_string()).collect(),
+            re_executes: self.re_executes,
+            required_layers: names(&self.required_layers),
         }
     }
+}
+
+fn names(layers: &BTreeSet<Layer>) -> Vec<String> {
+    layers.iter().map(ToString::to_string).collect()
 }
 
 /// The version as listings show it: empty for none.

@@ -6,7 +6,8 @@ use palisade_contract::{Plugin, PluginType};
 
 use super::{BUILTIN_VERSION, Catalog, Entry, EntryKey, Program, record};
 use crate::{
-    Digest, LaunchError, Limits, MountError, PluginName, PluginVersion, RegisterError, RuntimeKind,
+    Digest, Grants, LaunchError, Limits, MountError, PluginName, PluginVersion, ProcessOptions,
+    RegisterError, RuntimeKind,
 };
 
 /// What a mount asks for.
@@ -43,12 +44,12 @@ pub(crate) struct Resolved {
     pub(crate) running_version: String,
     /// The digest of the bytes; none for a builtin.
     pub(crate) sha256: Option<Digest>,
-    /// Arguments for a native plugin.
-    pub(crate) args: Vec<String>,
-    /// Environment for a native plugin.
-    pub(crate) env: Vec<String>,
     /// What it may use.
     pub(crate) limits: Limits,
+    /// What it may do besides.
+    pub(crate) grants: Grants,
+    /// How its process is started, if it has one.
+    pub(crate) process: ProcessOptions,
 }
 
 enum Found {
@@ -152,9 +153,9 @@ impl Catalog {
             version: entry.key.version,
             sha256: Some(artifact.digest()),
             program: Program::Verified(artifact),
-            args: entry.args,
-            env: entry.env,
             limits: entry.limits,
+            grants: entry.grants,
+            process: entry.process,
         })
     }
 }
@@ -167,9 +168,9 @@ impl Resolved {
             version: None,
             running_version: BUILTIN_VERSION.to_owned(),
             sha256: None,
-            args: Vec::new(),
-            env: Vec::new(),
-            limits: Limits::default(),
+            limits: Limits::of(RuntimeKind::Builtin),
+            grants: Grants::default(),
+            process: ProcessOptions::default(),
         }
     }
 }

@@ -12,18 +12,8 @@ pub(crate) const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// A well-formed registration of [`COMPONENT`].
 pub(crate) fn manifest(name: &str) -> Manifest {
-    Manifest {
-        plugin_type: PluginType::Secret,
-        name: name.to_owned(),
-        version: String::new(),
-        command: String::new(),
-        args: Vec::new(),
-        env: Vec::new(),
-        sha256: hex::encode(Sha256::digest(COMPONENT)),
-        runtime: None,
-        isolation: None,
-        limits: std::collections::BTreeMap::new(),
-    }
+    let digest = hex::encode(Sha256::digest(COMPONENT));
+    Manifest::new(PluginType::Secret, name, &digest)
 }
 
 /// Finds these facts in every component.

@@ -249,6 +249,7 @@ async fn guard<T>(
             plugin: label.to_owned(),
             reason: "panicked".to_owned(),
             sent: true,
+            out_of_memory: false,
         }),
         None => Err(timeout(label, deadline)),
     }
@@ -292,6 +293,7 @@ mod tests {
     use super::*;
     use crate::services::{MountPrefix, ServicesConfig};
     use crate::store::{MemoryStore, Store};
+    use crate::{Grants, ProcessOptions};
 
     /// Does what the request's path says, and counts what it was told to forget.
     struct Teapot {
@@ -382,12 +384,12 @@ mod tests {
                 })),
                 label: "teapot v1.0.0".to_owned(),
                 plugin_type: PluginType::Secret,
-                args: Vec::new(),
-                env: Vec::new(),
                 limits: Limits {
                     message_bytes: 1000,
                     ..Limits::default()
                 },
+                grants: Grants::default(),
+                process: ProcessOptions::default(),
                 config,
                 services: self.services.clone(),
             };

@@ -12,7 +12,7 @@ use palisade_contract::Json;
 use super::Exit;
 use crate::catalog::Program;
 use crate::services::{Deadline, PluginLog};
-use crate::{CallError, LaunchError, Limits};
+use crate::{CallError, Grants, LaunchError, Limits, ProcessOptions};
 
 /// Everything a driver needs to start a database plugin.
 #[derive(Clone)]
@@ -21,12 +21,12 @@ pub struct DatabasePlan {
     pub program: Program,
     /// The entry's name and version, for logs and errors.
     pub label: String,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Its environment, each `NAME=value`.
-    pub env: Vec<String>,
     /// What it may use.
     pub limits: Limits,
+    /// What it may do besides.
+    pub grants: Grants,
+    /// How its process is started.
+    pub process: ProcessOptions,
     /// Where its output goes.
     pub log: Arc<PluginLog>,
     /// The version that the server calls itself by.

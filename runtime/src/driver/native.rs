@@ -19,8 +19,10 @@ mod services;
 mod startup;
 mod stdio;
 mod transactions;
+mod walls;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -28,7 +30,7 @@ use palisade_protocol::cert::{CertError, Identity};
 
 use crate::catalog::Program;
 use crate::driver::{DatabasePlan, DatabasePlugin, Driver, Instance, LaunchPlan};
-use crate::worker::SpawnedProcess;
+use crate::worker::{Layer, ProcessSpec, Sandbox, SpawnedProcess};
 use crate::{LaunchError, Timeouts, Workers};
 
 use channel::Connection;
@@ -41,21 +43,26 @@ use plan::ProcessPlan;
 use process::NativeProcess;
 use run_dir::{RunDir, RunDirs};
 use startup::Startup;
+use walls::Users;
 
 /// Starts plugins as processes.
 pub struct NativeDriver {
     workers: Workers,
     timeouts: Timeouts,
     run_dirs: RunDirs,
+    users: Users,
+    required: BTreeSet<Layer>,
 }
 
 impl NativeDriver {
-    /// A driver that starts its processes through `workers`.
-    pub fn new(workers: Workers, timeouts: Timeouts) -> Self {
+    /// A driver that starts its processes through `workers`, and none without the `required` walls.
+    pub fn new(workers: Workers, timeouts: Timeouts, required: BTreeSet<Layer>) -> Self {
         Self {
+            required,
             workers,
             timeouts,
             run_dirs: RunDirs::default(),
+            users: Users::default(),
         }
     }
 }
@@ -123,9 +130,10 @@ impl NativeDriver {
         plan: ProcessPlan<'_>,
     ) -> Result<(Arc<NativeProcess>, u32), NotStarted> {
         let startup = self.startup(plan.label);
+        let sandbox = self.walls(plan, &startup).await?;
         let directory = self
             .run_dirs
-            .create()
+            .create(sandbox.own_user())
             .map_err(|fault| startup.failed(fault))?;
         let identity = identity(plan).map_err(|fault| startup.failed(fault))?;
         let SpawnedProcess {
@@ -133,7 +141,7 @@ impl NativeDriver {
             stdout,
             stderr,
         } = self
-            .spawn(plan, &startup, &directory, identity.as_ref())
+            .spawn(plan, &startup, &directory, identity.as_ref(), sandbox)
             .await?;
         let words = LastWords::default();
         let errors = output::follow_stderr(stderr, plan.log, &words)
@@ -149,18 +157,31 @@ impl NativeDriver {
         Ok((process, version))
     }
 
+    async fn walls(
+        &self,
+        plan: ProcessPlan<'_>,
+        startup: &Startup<'_>,
+    ) -> Result<Sandbox, LaunchError> {
+        walls::around(plan, &self.workers, &self.users, &self.required, startup).await
+    }
+
     async fn spawn(
         &self,
         plan: ProcessPlan<'_>,
         startup: &Startup<'_>,
         directory: &RunDir,
         identity: Option<&Identity>,
+        sandbox: Sandbox,
     ) -> Result<SpawnedProcess, LaunchError> {
         let Program::Verified(verified) = plan.program else {
             return Err(startup.failed("it is linked into the server, and has no process"));
         };
         let spec = command::of(&plan, verified, directory, identity)
             .map_err(|fault| startup.failed(fault))?;
+        let spec = ProcessSpec {
+            sandbox: Some(sandbox),
+            ..spec
+        };
         self.workers
             .spawn(spec)
             .await

@@ -149,6 +149,7 @@ impl FakeState {
             plugin: "fake".to_owned(),
             reason: "it is gone".to_owned(),
             sent,
+            out_of_memory: false,
         }
     }
 }

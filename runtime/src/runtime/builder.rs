@@ -1,6 +1,6 @@
 //! Collects what a runtime needs, and opens it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use palisade_contract::Plugin;
@@ -10,12 +10,14 @@ use super::mount::Mount;
 use super::record::{self, Record};
 use super::table::Table;
 use super::workshop::Workshop;
-use super::{Inner, Runtime, disable};
+use super::{Inner, Runtime, Walls, disable};
 use crate::catalog::{Catalog, ComponentInspector, PluginDirectory};
 use crate::driver::Driver;
 use crate::services::SystemFacts;
 use crate::store::Store;
-use crate::{LaunchError, MountError, PluginName, RuntimeKind, Timeouts, Workers};
+use crate::{
+    LaunchError, Layer, MountError, PluginName, Protections, RuntimeKind, Timeouts, Workers,
+};
 
 /// The kinds that every runtime can run.
 const KINDS: [RuntimeKind; 3] = [RuntimeKind::Builtin, RuntimeKind::Native, RuntimeKind::Wasm];
@@ -31,6 +33,7 @@ pub struct RuntimeBuilder {
     facts: SystemFacts,
     drivers: BTreeMap<RuntimeKind, Arc<dyn Driver>>,
     inspector: Option<Arc<dyn ComponentInspector>>,
+    required_layers: BTreeSet<Layer>,
 }
 
 impl RuntimeBuilder {
@@ -70,6 +73,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Walls without which no process of a plugin is started. None by default: what this machine lacks is then done
+    /// without, said in the log, and told by [`Runtime::protections`].
+    pub fn require_layers(mut self, layers: BTreeSet<Layer>) -> Self {
+        self.required_layers = layers;
+        self
+    }
+
     /// Runs plugins of that kind with another driver than the runtime's own.
     pub fn driver(mut self, kind: RuntimeKind, driver: Arc<dyn Driver>) -> Self {
         self.drivers.insert(kind, driver);
@@ -88,13 +98,14 @@ impl RuntimeBuilder {
     ///
     /// Which required parts are missing, all of them, or why the store or a driver failed.
     pub async fn build(self) -> Result<Runtime, MountError> {
+        let walls = walls(self.workers.as_ref(), self.required_layers.clone()).await;
         let workshop = Arc::new(self.workshop()?);
         let table = Table::default();
         for record in record::load(&*workshop.store).await? {
             take_in(&workshop, &table, record).await?;
         }
         Ok(Runtime {
-            inner: Arc::new(Inner::new(workshop, table)),
+            inner: Arc::new(Inner::new(workshop, table, walls)),
         })
     }
 
@@ -122,7 +133,8 @@ impl RuntimeBuilder {
             if self.drivers.contains_key(&kind) {
                 continue;
             }
-            if let Some(driver) = driver_of(kind, self.workers.as_ref(), &self.timeouts)? {
+            let (workers, required) = (self.workers.as_ref(), &self.required_layers);
+            if let Some(driver) = driver_of(kind, workers, &self.timeouts, required)? {
                 self.drivers.insert(kind, driver);
             }
         }
@@ -148,6 +160,26 @@ impl RuntimeBuilder {
         .collect();
         MountError::Invalid(format!("the runtime lacks {}", missing.join(" and ")))
     }
+}
+
+/// Tries every wall before the first plugin could need one, and says which do not hold.
+async fn walls(workers: Option<&Workers>, required: BTreeSet<Layer>) -> Walls {
+    let found = match workers {
+        None => None,
+        Some(workers) => workers.protections().await.ok().cloned(),
+    };
+    let lacking = found.iter().flat_map(Protections::lacking);
+    for (layer, fault) in lacking {
+        match required.contains(layer) {
+            true => {
+                tracing::error!(%layer, fault, "native plugins are not started: a required protection does not hold")
+            }
+            false => {
+                tracing::warn!(%layer, fault, "native plugins run without this protection, which does not hold here")
+            }
+        }
+    }
+    Walls { found, required }
 }
 
 /// A mount that the store knows: listed from now on, and started by its first request.

@@ -64,9 +64,9 @@ fn plan(inner: &Inner, name: &PluginName, found: Resolved) -> DatabasePlan {
         log: PluginLog::new(&label, "", found.limits.log_bytes),
         label,
         program: found.program,
-        args: found.args,
-        env: found.env,
         limits: found.limits,
+        grants: found.grants,
+        process: found.process,
         server_version: inner.workshop.facts.environment.version.clone(),
     }
 }

@@ -1,5 +1,6 @@
 //! The runtime's own drivers and inspector, made from the workers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,13 +11,14 @@ use crate::driver::Driver;
 use crate::driver::builtin::BuiltinDriver;
 use crate::driver::native::NativeDriver;
 use crate::driver::wasm::{self, WasmDriver};
-use crate::{LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
+use crate::{LaunchError, Layer, RegisterError, RuntimeKind, Timeouts, Workers};
 
-/// The driver for plugins of that kind. Builtins need no workers.
+/// The driver for plugins of that kind. Builtins need no workers; processes stand behind the `required` walls.
 pub(super) fn driver_of(
     kind: RuntimeKind,
     workers: Option<&Workers>,
     timeouts: &Timeouts,
+    required: &BTreeSet<Layer>,
 ) -> Result<Option<Arc<dyn Driver>>, LaunchError> {
     Ok(match (kind, workers) {
         (RuntimeKind::Builtin, _) => Some(Arc::new(BuiltinDriver::new(timeouts))),
@@ -27,6 +29,7 @@ pub(super) fn driver_of(
         (RuntimeKind::Native, Some(workers)) => Some(Arc::new(NativeDriver::new(
             workers.clone(),
             timeouts.clone(),
+            required.clone(),
         ))),
         (_, None) => None,
     })

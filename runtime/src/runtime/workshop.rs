@@ -76,9 +76,9 @@ fn plan(record: &Record, found: Resolved, services: Arc<MountServices>) -> Launc
         config: config(record, &found),
         plugin_type: record.plugin_type,
         program: found.program,
-        args: found.args,
-        env: found.env,
         limits: found.limits,
+        grants: found.grants,
+        process: found.process,
         services,
     }
 }

@@ -36,9 +36,25 @@ impl Protections {
         found
     }
 
+    /// As on a machine that lacks these, and has all others.
+    #[cfg(test)]
+    pub(crate) fn of<const N: usize>(lacking: [(Layer, &str); N]) -> Self {
+        let lacking: BTreeMap<_, _> = lacking.map(|(layer, why)| (layer, why.to_owned())).into();
+        let holding = Layer::ALL.into_iter();
+        let holding = holding
+            .filter(|layer| !lacking.contains_key(layer))
+            .collect();
+        Self { holding, lacking }
+    }
+
     /// The walls that hold.
     pub fn holding(&self) -> &BTreeSet<Layer> {
         &self.holding
+    }
+
+    /// Why this wall does not hold, if it does not.
+    pub fn fault(&self, layer: Layer) -> Option<&str> {
+        self.lacking.get(&layer).map(String::as_str)
     }
 
     /// Those that do not, each with the reason.
@@ -80,7 +96,7 @@ async fn run(link: &Link, layer: Layer) -> Result<Option<ProcessExit>, WorkerErr
 fn reason(error: WorkerError) -> String {
     match error {
         WorkerError::Refused(fault) => match fault.split_once(": ") {
-            Some((name, fault)) if Layer::of_name(name).is_some() => fault.to_owned(),
+            Some((name, fault)) if name.parse::<Layer>().is_ok() => fault.to_owned(),
             _ => fault,
         },
         other => other.to_string(),

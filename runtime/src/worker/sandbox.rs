@@ -16,14 +16,18 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::GrammarError;
 
 pub(super) use cgroup::{Cgroups, Group};
 pub(super) use namespaces::{map_user, namespaces};
 
 /// One wall around a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "&str", try_from = "String")]
 pub enum Layer {
     /// A cap on the memory of a process and all its descendants.
     MemoryLimit,
@@ -89,10 +93,31 @@ impl Layer {
             Self::Seccomp => "seccomp",
         }
     }
+}
 
-    /// The layer of that name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|layer| layer.as_str() == name)
+impl From<Layer> for &str {
+    fn from(layer: Layer) -> Self {
+        layer.as_str()
+    }
+}
+
+impl TryFrom<String> for Layer {
+    type Error = GrammarError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        name.parse()
+    }
+}
+
+impl FromStr for Layer {
+    type Err = GrammarError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|layer| layer.as_str() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            GrammarError::new("layer", name, &format!("there are {names}"))
+        })
     }
 }
 
@@ -125,6 +150,11 @@ impl Sandbox {
     /// Whether this wall is asked for.
     pub(super) fn has(&self, layer: Layer) -> bool {
         self.layers.contains(&layer)
+    }
+
+    /// The user that the process becomes, if it becomes another.
+    pub(crate) fn own_user(&self) -> Option<u32> {
+        self.has(Layer::User).then_some(self.user)
     }
 
     /// Where the image is a file, if it is to be one.

@@ -1,5 +1,7 @@
 //! Peers that go wrong, or speak for other implementations than ours: the host's half of go-plugin by its checklist.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
@@ -158,25 +160,54 @@ async fn a_stranger_cannot_use_the_hosts_socket(host: Host) {
 }
 
 async fn a_plugin_that_wants_a_token_is_asked_what_it_is_and_its_own_failure_is_told(host: Host) {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let starts = folder.path().join("starts");
     let mut plan = host.plan("uuid-1", &[]);
-    plan.args = ["token", starts.to_str().expect("it is text")]
-        .map(str::to_owned)
-        .to_vec();
-    let error = host
-        .launch_plan(plan)
-        .await
-        .err()
-        .expect("it does not start");
-    let error = error.to_string();
-    assert!(error.contains("for want of a wrapping token"), "{error}");
+    plan.process.args = vec!["token".to_owned()];
+    plan.process.env = vec!["WANTS=token".to_owned()];
+    let launch = host.launch_plan(plan);
+    let mut offers = BTreeSet::new();
+    let watch = async {
+        loop {
+            offers.extend(environments_with("WANTS=token").filter_map(|environment| {
+                Some((
+                    value_of(&environment, "VAULT_PLUGIN_METADATA_MODE")?,
+                    value_of(&environment, "PLUGIN_PROTOCOL_VERSIONS")?,
+                ))
+            }));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let error = tokio::select! {
+        launched = launch => launched.err().expect("it does not start").to_string(),
+        () = watch => unreachable!("the watch has no end"),
+    };
     // In metadata mode it does not answer either, so that it is only told how it failed.
-    let starts = std::fs::read_to_string(starts).expect("it left its mark");
-    assert_eq!(
-        starts,
-        "metadata=false versions=5\nmetadata=true versions=3,4\n"
-    );
+    assert!(error.contains("for want of a wrapping token"), "{error}");
+    let expected = [("false", "5"), ("true", "3,4")];
+    let expected = expected.map(|(mode, versions)| (mode.to_owned(), versions.to_owned()));
+    assert_eq!(offers, BTreeSet::from(expected));
+}
+
+fn environments_with(line: &str) -> impl Iterator<Item = String> {
+    let processes = std::fs::read_dir("/proc").expect("it is there").flatten();
+    processes.filter_map(move |entry| {
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        let text = String::from_utf8_lossy(&environment).into_owned();
+        text.split('\0').any(|found| found == line).then_some(text)
+    })
+}
+
+fn value_of(environment: &str, name: &str) -> Option<String> {
+    let mut lines = environment.split('\0');
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value.map(str::to_owned)
+}
+
+/// The folder of a process's sockets, as it was told of it.
+fn folder_of(pid: u32) -> PathBuf {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("it lives");
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let folder = value_of(&environment, "PLUGIN_UNIX_SOCKET_DIR");
+    folder.expect("every plugin is told of one").into()
 }
 
 async fn many_launches_at_once_leave_nothing(host: Host) {
@@ -184,7 +215,7 @@ async fn many_launches_at_once_leave_nothing(host: Host) {
     let launches = (0..LAUNCHES).map(|number| {
         let flaw = ["none", "impostor", "unready"][number % 3];
         let mut plan = host.plan("uuid-1", &[]);
-        plan.args = ["fake", flaw].map(str::to_owned).to_vec();
+        plan.process.args = ["fake", flaw].map(str::to_owned).to_vec();
         host.launch_plan(plan)
     });
     let launched = futures_util::future::join_all(launches).await;
@@ -193,11 +224,10 @@ async fn many_launches_at_once_leave_nothing(host: Host) {
         (running.len(), failed.len()),
         (LAUNCHES / 3, LAUNCHES / 3 * 2)
     );
-    let mut folders = std::collections::BTreeSet::new();
+    let mut folders = BTreeSet::new();
     for plugin in running.into_iter().flatten() {
         let pid = plugin.instance.process_id().expect("it is a process");
-        let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).expect("it has one");
-        folders.extend(folder.parent().map(std::path::Path::to_path_buf));
+        folders.extend(folder_of(pid).parent().map(Path::to_path_buf));
         plugin.instance.stop(SOON).await;
         drop(plugin);
         await_end(pid).await;
@@ -214,7 +244,7 @@ async fn many_launches_at_once_leave_nothing(host: Host) {
 
 async fn the_death_of_the_server_leaves_no_folder(_: Host) {
     let (mut server, plugin) = start_server();
-    let folder = std::fs::read_link(format!("/proc/{plugin}/cwd")).expect("it has one");
+    let folder = folder_of(plugin);
     assert!(folder.is_dir());
     server.kill().expect("the server can be killed");
     server.wait().expect("the server can be reaped");
@@ -227,14 +257,14 @@ async fn the_death_of_the_server_leaves_no_folder(_: Host) {
 
 async fn fake(host: &Host, flaw: &str) -> Running {
     let mut plan = host.plan("uuid-1", &[]);
-    plan.args = ["fake", flaw].map(str::to_owned).to_vec();
+    plan.process.args = ["fake", flaw].map(str::to_owned).to_vec();
     host.launch_plan(plan).await.expect("it starts")
 }
 
 /// Why it did not start; nothing of it is left.
 async fn refused(host: &Host, args: &[&str]) -> LaunchError {
     let mut plan = host.plan("uuid-1", &[]);
-    plan.args = args.iter().map(|&word| word.to_owned()).collect();
+    plan.process.args = args.iter().map(|&word| word.to_owned()).collect();
     let error = host.launch_plan(plan).await.err();
     error.expect("it does not start")
 }

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,12 @@ use palisade_runtime::contract::{
     TransactionMode,
 };
 use serde_json::json;
+
+use super::attack::{self, Victim};
+
+/// Set for a process of this executable that plays a part; by the protocol, and again for what a plugin starts, because
+/// a plugin forgets the variables of its launch.
+pub(crate) const PLUGIN_VARIABLE: &str = "VAULT_BACKEND_PLUGIN";
 
 /// Plays the part that the first argument names.
 pub(crate) fn run() -> ExitCode {
@@ -40,8 +46,16 @@ pub(crate) fn run() -> ExitCode {
         "elsewhere" => greet(decoy(), Some(&identity())),
         "silent" => greet(own_socket(), Some(&identity())),
         "line" => say_and_park(format!("{}\n", argument(2)).as_bytes()),
-        "token" => want_a_token(&argument(2)),
+        "token" => want_a_token(),
         "fake" => super::fake::run(&argument(2)),
+        "child" => {
+            rustix::process::setsid().expect("it leads no group yet");
+            park()
+        }
+        "itself" => {
+            println!("the same executable");
+            ExitCode::SUCCESS
+        }
         other => panic!("no part {other:?}"),
     }
 }
@@ -50,21 +64,13 @@ fn argument(number: usize) -> String {
     std::env::args().nth(number).unwrap_or_default()
 }
 
-/// Ends as a plugin of old without a wrapping token, and leaves a note of how it was started.
-fn want_a_token(notes: &str) -> ExitCode {
-    let variable = |name| std::env::var(name).unwrap_or_default();
-    let note = format!(
-        "metadata={} versions={}\n",
-        variable("VAULT_PLUGIN_METADATA_MODE"),
-        variable("PLUGIN_PROTOCOL_VERSIONS")
+/// Ends as a plugin of old without a wrapping token, after it could be seen.
+fn want_a_token() -> ExitCode {
+    std::thread::sleep(Duration::from_millis(200));
+    eprintln!(
+        "{}",
+        r#"{"@level":"error","@message":"plugin tls init","error":"no token"}"#
     );
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(notes)
-        .and_then(|mut file| file.write_all(note.as_bytes()))
-        .expect("the test has made the folder");
-    eprintln!(r#"{{"@level":"error","@message":"plugin tls init","error":"no token"}}"#);
     ExitCode::SUCCESS
 }
 
@@ -179,7 +185,6 @@ impl Backend for TestBackend {
                 "directory": std::env::current_dir().expect("there is one"),
                 "arguments": std::env::args().collect::<Vec<_>>(),
                 "limits": std::fs::read_to_string("/proc/self/limits").expect("it is there"),
-                "session": std::fs::read_to_string("/proc/self/stat").expect("it is there"),
             })),
             "fail" => Err(PluginError::invalid_request("as asked")),
             "none" => Ok(None),
@@ -200,6 +205,12 @@ impl Backend for TestBackend {
             }
             "system" => system(host).await,
             "child" => answer(json!(child())),
+            "attack" => answer(json!(attack::successes(&victim(&request)?))),
+            "privileges" => answer(json!(attack::privileges())),
+            "hog" => answer(json!(hog(rest.parse().unwrap_or(0)))),
+            "multiply" => answer(json!(attack::multiply(rest.parse().unwrap_or(0)))),
+            "write" => answer(json!(std::fs::write(name(&request)?, "x").is_ok())),
+            "execute-itself" => answer(json!(executed_itself())),
             _ => Err(PluginError::unsupported_path()),
         }
     }
@@ -356,14 +367,31 @@ fn descriptors() -> Vec<String> {
     reason = "that it is left behind is what is tested"
 )]
 fn child() -> u32 {
-    let output = std::process::Command::new("/bin/sh")
-        .args(["-c", "setsid sh -c 'echo $$; exec sleep 1000'"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("there is a shell");
-    let mut line = String::new();
-    let stdout = output.stdout.expect("it was asked for");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)
-        .expect("it is text");
-    line.trim().parse().expect("it is a number")
+    let mut child = Command::new("/proc/self/exe");
+    let child = child.arg("child").env(PLUGIN_VARIABLE, "").spawn();
+    child.expect("it can execute itself").id()
+}
+
+/// What this executable says when it is started by the path that it believes to have.
+fn executed_itself() -> Option<String> {
+    let path = std::env::current_exe().ok()?;
+    let mut again = Command::new(path);
+    let output = again.arg("itself").env(PLUGIN_VARIABLE, "").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Takes and touches so many mebibytes.
+fn hog(mebibytes: usize) -> usize {
+    std::hint::black_box(vec![1_u8; mebibytes << 20]).len()
+}
+
+fn victim(request: &Request) -> Result<Victim, PluginError> {
+    serde_json::from_str(request.data.as_str())
+        .map_err(|fault| PluginError::invalid_request(fault.to_string()))
+}
+
+fn name(request: &Request) -> Result<String, PluginError> {
+    serde_json::from_str(request.data.as_str())
+        .map_err(|fault| PluginError::invalid_request(fault.to_string()))
 }

@@ -49,7 +49,7 @@ pub(super) struct Broker {
     next_id: AtomicU32,
     tls: Option<TlsAcceptor>,
     process: u32,
-    directory: PathBuf,
+    directory: Arc<RunDir>,
     _stream: Task,
 }
 
@@ -59,7 +59,7 @@ impl Broker {
         wire: Wire,
         tls: Option<Arc<ServerConfig>>,
         process: u32,
-        directory: &RunDir,
+        directory: Arc<RunDir>,
     ) -> Self {
         let (announce, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let stream = Task::spawn(async move {
@@ -71,7 +71,7 @@ impl Broker {
             next_id: AtomicU32::new(1),
             tls: tls.map(TlsAcceptor::from),
             process,
-            directory: directory.path().to_path_buf(),
+            directory,
             _stream: stream,
         }
     }
@@ -79,8 +79,9 @@ impl Broker {
     /// Listens for one instance, and tells the plugin where.
     pub(super) async fn serve(&self, services: Routes) -> Result<Brokered, BrokerError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let path = self.directory.join(format!("host{id}"));
+        let path = self.directory.path().join(format!("host{id}"));
         let listener = UnixListener::bind(&path)?;
+        self.directory.share_socket(&path)?;
         let acceptor = Acceptor {
             tls: self.tls.clone(),
             process: self.process,

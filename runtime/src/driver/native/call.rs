@@ -28,6 +28,8 @@ pub(super) struct Caller<'a> {
     pub(super) process: &'a Process,
     /// The most that an answer may have, in bytes.
     pub(super) response_bytes_max: u64,
+    /// The most that its process may hold, in bytes.
+    pub(super) memory_bytes_max: u64,
 }
 
 impl Caller<'_> {
@@ -76,7 +78,7 @@ impl Caller<'_> {
         match outcome {
             Err(_) => Err(self.late(deadline)),
             Ok(Outcome::Answer(answer)) => Ok(Ok(answer.into_inner())),
-            Ok(Outcome::Exit(exit)) => Err(self.crashed(exit.to_string(), true)),
+            Ok(Outcome::Exit(exit)) => Err(self.ended(exit, true)),
             Ok(Outcome::Failure(status)) => Ok(Err(status)),
         }
     }
@@ -99,9 +101,10 @@ impl Caller<'_> {
 
     /// Nothing was sent to it.
     async fn found_dead(&self) -> CallError {
-        let exit = self.process.exited_within(REASON_TIMEOUT).await;
-        let reason = exit.map_or_else(|| "died".to_owned(), |exit| exit.to_string());
-        self.crashed(reason, false)
+        match self.process.exited_within(REASON_TIMEOUT).await {
+            Some(exit) => self.ended(exit, false),
+            None => self.crashed("died".to_owned(), false),
+        }
     }
 
     async fn explain(&self, status: &Status, deadline: Deadline) -> CallError {
@@ -113,7 +116,7 @@ impl Caller<'_> {
             Code::OutOfRange if is_local(status) => self.too_large(status),
             _ if is_transport(status) => self.lost(status).await,
             Code::Unavailable => match self.process.exit() {
-                Some(exit) => self.crashed(exit.to_string(), true),
+                Some(exit) => self.ended(exit, true),
                 None => self.broke_protocol(shown(status)),
             },
             _ => self.broke_protocol(shown(status)),
@@ -134,12 +137,10 @@ impl Caller<'_> {
     /// A process without its connection is of no use: whoever is told of the crash retires it.
     async fn lost(&self, status: &Status) -> CallError {
         let sent = !was_never_sent(status);
-        let own_end = self.process.exited_within(REASON_TIMEOUT).await;
-        let reason = own_end.map_or_else(
-            || format!("the connection broke: {}", shown(status)),
-            |exit| exit.to_string(),
-        );
-        self.crashed(reason, sent)
+        match self.process.exited_within(REASON_TIMEOUT).await {
+            Some(exit) => self.ended(exit, sent),
+            None => self.crashed(format!("the connection broke: {}", shown(status)), sent),
+        }
     }
 
     /// A plugin's own error. One that comes when the time is up says no more than that: calls to the host end with the
@@ -158,11 +159,28 @@ impl Caller<'_> {
         }
     }
 
+    /// The process is no more.
+    fn ended(&self, exit: ProcessExit, sent: bool) -> CallError {
+        match exit {
+            ProcessExit::OutOfMemory => CallError::Crashed {
+                plugin: self.label.to_owned(),
+                reason: format!(
+                    "{exit}, which is {} bytes; its limit `memory_bytes` can be raised",
+                    self.memory_bytes_max
+                ),
+                sent,
+                out_of_memory: true,
+            },
+            exit => self.crashed(exit.to_string(), sent),
+        }
+    }
+
     pub(super) fn crashed(&self, reason: String, sent: bool) -> CallError {
         CallError::Crashed {
             plugin: self.label.to_owned(),
             reason,
             sent,
+            out_of_memory: false,
         }
     }
 

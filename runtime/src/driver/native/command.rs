@@ -22,7 +22,7 @@ pub(super) fn of<'a>(
     directory: &RunDir,
     identity: Option<&Identity>,
 ) -> Result<ProcessSpec<'a>, CommandError> {
-    let mut env = of_the_entry(plan.env)?;
+    let mut env = of_the_entry(&plan.process.env)?;
     env.extend(of_the_protocol(plan, directory, identity)?);
     Ok(ProcessSpec {
         executable: verified.sealed().as_fd(),
@@ -39,7 +39,7 @@ fn argv(plan: &ProcessPlan<'_>) -> Vec<String> {
     let name = plan.label.replace(char::is_whitespace, "-");
     [name]
         .into_iter()
-        .chain(plan.args.iter().cloned())
+        .chain(plan.process.args.iter().cloned())
         .collect()
 }
 

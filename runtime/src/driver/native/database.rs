@@ -47,6 +47,7 @@ impl Shared {
             label: &self.label,
             process: self.process.process(),
             response_bytes_max: self.limits.message_bytes,
+            memory_bytes_max: self.limits.memory_bytes,
         }
     }
 

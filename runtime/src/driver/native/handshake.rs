@@ -221,7 +221,9 @@ mod tests {
 
     #[test]
     fn only_a_socket_of_its_own_folder_with_a_certificate_is_a_peer() {
-        let directory = RunDirs::default().create().expect("a folder can be made");
+        let directory = RunDirs::default()
+            .create(None)
+            .expect("a folder can be made");
         let path = directory.path().join("plugin1");
         let _listener = UnixListener::bind(&path).expect("the folder is ours");
         let good = handshake(Address::Unix(path.clone()));
@@ -246,7 +248,9 @@ mod tests {
 
     #[test]
     fn without_tls_a_certificate_is_as_wrong_as_its_lack_with_it() {
-        let directory = RunDirs::default().create().expect("a folder can be made");
+        let directory = RunDirs::default()
+            .create(None)
+            .expect("a folder can be made");
         let path = directory.path().join("plugin1");
         let _listener = UnixListener::bind(&path).expect("the folder is ours");
         let of = |handshake: &Handshake| peer(handshake, Dialect::Metadata, &directory);

@@ -74,6 +74,7 @@ impl NativeInstance {
             label: &self.label,
             process: self.process.process(),
             response_bytes_max: self.limits.message_bytes,
+            memory_bytes_max: self.limits.memory_bytes,
         }
     }
 
@@ -218,10 +219,16 @@ impl Drop for NativeInstance {
 /// A crash on the way to the request, as the request's own end.
 fn unsent(error: CallError) -> CallError {
     match error {
-        CallError::Crashed { plugin, reason, .. } => CallError::Crashed {
+        CallError::Crashed {
+            plugin,
+            reason,
+            out_of_memory,
+            ..
+        } => CallError::Crashed {
             plugin,
             reason,
             sent: false,
+            out_of_memory,
         },
         other => other,
     }

@@ -6,14 +6,16 @@ use super::dialect::Dialect;
 use crate::catalog::Program;
 use crate::driver::{DatabasePlan, LaunchPlan};
 use crate::services::PluginLog;
+use crate::{Grants, Limits, ProcessOptions};
 
 /// The part of a plan that the process itself is made of.
 #[derive(Clone, Copy)]
 pub(super) struct ProcessPlan<'a> {
     pub(super) label: &'a str,
     pub(super) program: &'a Program,
-    pub(super) args: &'a [String],
-    pub(super) env: &'a [String],
+    pub(super) process: &'a ProcessOptions,
+    pub(super) limits: &'a Limits,
+    pub(super) grants: &'a Grants,
     pub(super) log: &'a Arc<PluginLog>,
     /// The version that the server calls itself by.
     pub(super) server_version: &'a str,
@@ -26,8 +28,9 @@ impl<'a> ProcessPlan<'a> {
         Self {
             label: &plan.label,
             program: &plan.program,
-            args: &plan.args,
-            env: &plan.env,
+            process: &plan.process,
+            limits: &plan.limits,
+            grants: &plan.grants,
             log: plan.services.log(),
             server_version,
             dialect: Dialect::Backend,
@@ -47,8 +50,9 @@ impl<'a> ProcessPlan<'a> {
         Self {
             label: &plan.label,
             program: &plan.program,
-            args: &plan.args,
-            env: &plan.env,
+            process: &plan.process,
+            limits: &plan.limits,
+            grants: &plan.grants,
             log: &plan.log,
             server_version: &plan.server_version,
             dialect: Dialect::Database,

@@ -27,7 +27,7 @@ pub(super) struct NativeProcess {
     broker: Broker,
     _outputs: [Task; 2],
     _stdio: Task,
-    _directory: RunDir,
+    _directory: Arc<RunDir>,
 }
 
 impl NativeProcess {
@@ -40,8 +40,14 @@ impl NativeProcess {
         log: &Arc<PluginLog>,
     ) -> Arc<Self> {
         let Connection { wire, server_tls } = connection;
+        let directory = Arc::new(directory);
         Arc::new(Self {
-            broker: Broker::open(wire.clone(), server_tls, process.id(), &directory),
+            broker: Broker::open(
+                wire.clone(),
+                server_tls,
+                process.id(),
+                Arc::clone(&directory),
+            ),
             _stdio: stdio::follow(wire.clone(), log),
             _outputs: outputs,
             process,

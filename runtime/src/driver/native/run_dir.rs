@@ -3,11 +3,13 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use palisade_protocol::handshake::SOCKET_PATH_BYTES_MAX;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, chownat, fstat, openat};
+use rustix::process::{Gid, Uid};
 use tempfile::TempDir;
 
 /// Room for the name of a socket: `/plugin` and the digits that Go appends, with something to spare.
@@ -19,9 +21,11 @@ pub(super) struct RunDirs {
     root: Mutex<Option<Arc<TempDir>>>,
 }
 
-/// A folder that only this user can enter (mode 0700), removed when the value is dropped.
+/// A folder that only its owner can enter (mode 0700), removed when the value is dropped.
 pub(super) struct RunDir {
     directory: TempDir,
+    /// Whose it is, if not this process's user's.
+    owner: Option<u32>,
     /// Dropped after what lies in it.
     root: Arc<TempDir>,
 }
@@ -40,7 +44,8 @@ impl RunDirs {
         Ok(Arc::clone(held.insert(Arc::new(made))))
     }
 
-    pub(super) fn create(&self) -> Result<RunDir, RunDirError> {
+    /// A folder for a process that runs as `owner`; as this process's own user when there is none.
+    pub(super) fn create(&self, owner: Option<u32>) -> Result<RunDir, RunDirError> {
         // From the start, and not changed afterwards: in between somebody could enter.
         let root = self.root()?;
         let directory = tempfile::Builder::new()
@@ -60,7 +65,14 @@ impl RunDirs {
                 limit,
             });
         }
-        Ok(RunDir { directory, root })
+        if owner.is_some() {
+            chown(path, owner, owner).map_err(RunDirError::Owner)?;
+        }
+        Ok(RunDir {
+            directory,
+            owner,
+            root,
+        })
     }
 }
 
@@ -82,6 +94,31 @@ impl RunDir {
             .expect("a path that is no text was refused when it was made")
     }
 
+    /// Lets the process connect to a socket that this one has just made in the folder.
+    ///
+    /// The process may do in its folder what it likes, so what lies at `path` may be something else by now: nothing is
+    /// given away but a socket that has no second name.
+    pub(super) fn share_socket(&self, path: &Path) -> io::Result<()> {
+        let Some(owner) = self.owner else {
+            return Ok(());
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let socket = openat(CWD, path, flags, Mode::empty())?;
+        let found = fstat(&socket)?;
+        let is_socket = FileType::from_raw_mode(found.st_mode) == FileType::Socket;
+        if !is_socket || found.st_nlink != 1 {
+            return Err(io::Error::other("something else stands in its place"));
+        }
+        let (user, group) = (Uid::from_raw(owner), Gid::from_raw(owner));
+        Ok(chownat(
+            socket,
+            "",
+            Some(user),
+            Some(group),
+            AtFlags::EMPTY_PATH,
+        )?)
+    }
+
     /// Whether `path` is a socket directly in this folder, and no link to one elsewhere.
     pub(super) fn has_socket(&self, path: &Path) -> bool {
         let is_socket = || {
@@ -101,6 +138,9 @@ pub(super) enum RunDirError {
     /// The operating system refused.
     #[error("its private folder could not be made: {0}")]
     Create(#[from] io::Error),
+    /// It cannot be given to the process.
+    #[error("its private folder could not be given to its own user (CAP_CHOWN is needed): {0}")]
+    Owner(io::Error),
     /// A socket in it could have no name.
     #[error(
         "its private folder would be {path:?}, which has {length} bytes; a folder of sockets is text of at most {limit} bytes: set TMPDIR to a shorter path"
@@ -125,7 +165,7 @@ mod tests {
     #[test]
     fn the_folder_is_private_and_goes_away() {
         let all = RunDirs::default();
-        let directory = all.create().expect("a folder can be made");
+        let directory = all.create(None).expect("a folder can be made");
         let (path, root) = (
             directory.path().to_path_buf(),
             PathBuf::from(directory.root_text()),
@@ -136,7 +176,7 @@ mod tests {
         assert!(!path.exists());
         // One that somebody removed is made again.
         std::fs::remove_dir(&root).expect("it is empty");
-        let again = all.create().expect("a folder can be made");
+        let again = all.create(None).expect("a folder can be made");
         let root = PathBuf::from(again.root_text());
         drop((all, again));
         assert!(!root.exists());
@@ -145,7 +185,10 @@ mod tests {
     #[test]
     fn only_a_socket_directly_in_the_folder_is_one_of_its_own() {
         let all = RunDirs::default();
-        let (ours, theirs) = (all.create().expect("one"), all.create().expect("another"));
+        let (ours, theirs) = (
+            all.create(None).expect("one"),
+            all.create(None).expect("another"),
+        );
         let good = ours.path().join("plugin1");
         let foreign = theirs.path().join("plugin1");
         let _listeners = [UnixListener::bind(&good), UnixListener::bind(&foreign)]

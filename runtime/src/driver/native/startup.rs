@@ -11,7 +11,7 @@ use super::call;
 use crate::LaunchError;
 use crate::driver::LaunchPlan;
 use crate::services::Deadline;
-use crate::worker::WorkerError;
+use crate::worker::{Layer, WorkerError};
 
 /// Whose start it is, and how long each call may take.
 pub(super) struct Startup<'a> {
@@ -34,6 +34,15 @@ impl<'a> Startup<'a> {
         LaunchError::Failed {
             plugin: self.label.to_owned(),
             fault: fault.to_string(),
+        }
+    }
+
+    /// A wall that has to stand does not hold on this machine.
+    pub(super) fn lacks(&self, layer: Layer, fault: &str) -> LaunchError {
+        LaunchError::Unprotected {
+            plugin: self.label.to_owned(),
+            layer,
+            fault: fault.to_owned(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::catalog::Program;
 use crate::driver::{Instance, LaunchPlan};
 use crate::services::{Deadline, MountPrefix, MountServices, ServicesConfig};
 use crate::store::MemoryStore;
-use crate::{CallError, LaunchError, Limits};
+use crate::{CallError, Grants, LaunchError, Limits, ProcessOptions};
 use palisade_contract::{
     Json, Operation, Plugin, PluginType, Request, Response, SetupConfig, Storage,
 };
@@ -56,9 +56,9 @@ fn plan(limits: Limits, services: Arc<MountServices>) -> LaunchPlan {
         program: Program::Builtin(Arc::new(Unused)),
         label: "guest v1.0.0".to_owned(),
         plugin_type: PluginType::Secret,
-        args: Vec::new(),
-        env: Vec::new(),
         limits,
+        grants: Grants::default(),
+        process: ProcessOptions::default(),
         config: SetupConfig::default(),
         services,
     }

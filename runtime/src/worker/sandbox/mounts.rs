@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, openat, statvfs};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
-    mount_remount, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+    mount_change, mount_remount, unmount,
 };
 use rustix::process::{chdir, pivot_root};
 
@@ -136,7 +136,8 @@ impl Root {
     fn add_folder(&self, path: &str, own: &OwnedFd) -> io::Result<()> {
         let target = self.at(path);
         fs::create_dir_all(&target)?;
-        mount_bind_recursive(format!("/proc/self/fd/{}", own.as_raw_fd()), &target)?;
+        // Not with what is mounted in it: that is the new root, where the folder covers the old one.
+        mount_bind(format!("/proc/self/fd/{}", own.as_raw_fd()), &target)?;
         restrict(&target, PLAIN | MountFlags::NOEXEC)
     }
 
