@@ -1,5 +1,6 @@
 //! Registering: it reads, refuses what is wrong by name, stores nothing then, and never runs anything.
 
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -312,20 +313,24 @@ async fn a_component_of_another_type_is_refused(h: Harness) {
 }
 
 async fn registering_runs_nothing(h: Harness) {
-    let folder = tempfile::tempdir().unwrap();
-    let marker = folder.path().join("it-ran");
-    let program = std::fs::read("/usr/bin/touch").unwrap();
+    // A program that is no plugin, and calls when it runs: no file that it could leave is seen from outside its walls.
+    let called = TcpListener::bind("127.0.0.1:0").unwrap();
+    called.set_nonblocking(true).unwrap();
+    let program = std::fs::read("/bin/bash").unwrap();
     let mut manifest = h.manifest(Guest::Hostile, h.place("hostile", &program));
-    manifest.args = vec![marker.display().to_string()];
+    let port = called.local_addr().unwrap().port();
+    manifest.args = vec![
+        "-c".to_owned(),
+        format!("exec 3<>/dev/tcp/127.0.0.1/{port}"),
+    ];
+    manifest.grants = vec!["network".to_owned()];
     h.runtime.register(manifest).await.unwrap();
-    assert!(!marker.exists(), "registering ran the plugin");
+    assert!(called.accept().is_err(), "registering ran the plugin");
 
-    // The control: when it is started, it does leave its mark, and is no plugin.
+    // The control: when it is started, it does call.
     h.enable("x", Guest::Hostile, &[]).await.unwrap_err();
-    assert!(
-        marker.exists(),
-        "the program would not have shown that it ran"
-    );
+    let started = called.accept();
+    assert!(started.is_ok(), "it would not have shown that it ran");
 }
 
 async fn of_two_registrations_at_once_with_other_bytes_one_wins(h: Harness) {
