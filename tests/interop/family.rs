@@ -30,7 +30,7 @@ async fn a_stop_ends_a_stubborn_family_within_its_grace_and_a_second(h: Harness,
     let since = Instant::now();
     h.disable("p").await.unwrap();
     family
-        .is_gone_by(since + grace() + Duration::from_secs(1))
+        .ends_by(since + grace() + Duration::from_secs(1))
         .await;
 }
 
@@ -38,7 +38,7 @@ async fn a_kill_ends_what_was_left_behind_within_a_second(h: Harness, peer: Peer
     let family = start(&h, peer, "kill").await;
     let since = Instant::now();
     kill_process(family.plugin, Signal::KILL).unwrap();
-    family.is_gone_by(since + Duration::from_secs(1)).await;
+    family.ends_by(since + Duration::from_secs(1)).await;
 }
 
 async fn a_shutdown_ends_a_stubborn_family_within_its_grace_and_a_second(h: Harness, peer: Peer) {
@@ -46,7 +46,7 @@ async fn a_shutdown_ends_a_stubborn_family_within_its_grace_and_a_second(h: Harn
     let since = Instant::now();
     h.shutdown().await;
     family
-        .is_gone_by(since + grace() + Duration::from_secs(1))
+        .ends_by(since + grace() + Duration::from_secs(1))
         .await;
 }
 
@@ -58,7 +58,7 @@ struct Family {
 }
 
 impl Family {
-    async fn is_gone_by(self, deadline: Instant) {
+    async fn ends_by(self, deadline: Instant) {
         for &process in &self.members {
             let gone = tokio::time::timeout_at(deadline.into(), reaped(process)).await;
             assert!(gone.is_ok(), "process {process:?} lives on");

@@ -32,11 +32,12 @@ async fn check(h: &Harness, peer: Peer, mark: &str, args: &[&str]) {
     let (refused, processes) = enabled_under_watch(h, peer, &mark).await;
     check_error(&refused);
     assert!(h.runtime.mounts().is_empty());
-    // One that was to run, and one that was asked.
-    assert_eq!(processes.len(), 2, "{processes:?}");
+    // One was to run and one was asked; either may have been gone before it was seen.
+    assert!(!processes.is_empty());
     for process in processes {
         reaped(process).await;
     }
+    assert_eq!(processes_with(&mark), HashSet::new());
 }
 
 fn check_error(refused: &MountError) {

@@ -82,7 +82,8 @@ impl Driver for NativeDriver {
         &self,
         plan: DatabasePlan,
     ) -> Result<Arc<dyn DatabasePlugin>, LaunchError> {
-        let (process, _) = self.start_process(ProcessPlan::of_database(&plan)).await?;
+        let starting = self.start_process(ProcessPlan::of_database(&plan));
+        let (process, _) = Box::pin(starting).await?;
         let startup = self.startup(&plan.label);
         let plugin = NativeDatabasePlugin::of(process, &plan, &startup).await?;
         Ok(Arc::new(plugin))
@@ -98,7 +99,7 @@ impl NativeDriver {
     async fn backend_process(&self, plan: &LaunchPlan) -> Result<Arc<NativeProcess>, LaunchError> {
         let version = startup::server_version(plan, &self.startup(&plan.label)).await;
         let plan = ProcessPlan::of_backend(plan, &version);
-        match self.start_process(plan).await {
+        match Box::pin(self.start_process(plan)).await {
             Ok((process, _)) => Ok(process),
             Err(NotStarted::Failed(error)) => Err(error),
             Err(NotStarted::Old(old)) => {
@@ -112,9 +113,9 @@ impl NativeDriver {
     async fn read_metadata(&self, plan: ProcessPlan<'_>) -> Result<Told, LaunchError> {
         let startup = self.startup(plan.label);
         let read = async {
-            let (process, version) = self.start_process(plan).await?;
-            let description = metadata::ask(process, plan.label, &startup, self.timeouts.grace);
-            let description = description.await?;
+            let (process, version) = Box::pin(self.start_process(plan)).await?;
+            let asking = metadata::ask(process, plan.label, &startup, self.timeouts.grace);
+            let description = Box::pin(asking).await?;
             Ok(Told {
                 version,
                 description,

@@ -23,6 +23,7 @@ use palisade_protocol::plugin::Empty;
 use palisade_protocol::plugin::grpc_broker_server::GrpcBrokerServer;
 use palisade_protocol::plugin::grpc_controller_server::{GrpcController, GrpcControllerServer};
 use tokio::net::UnixListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
@@ -59,8 +60,16 @@ async fn serve(flaw: &str, folder: &Path, host: PeerCertificate) {
         return pending().await;
     };
     let acceptor = acceptor(flaw, &identity, &host);
-    let routes = routes(flaw, identity, host);
+    let end = Arc::new(Notify::new());
+    let routes = routes(flaw, identity, host, Arc::clone(&end));
     let listener = UnixListener::from_std(listener).expect("it is a socket");
+    tokio::select! {
+        () = answer(listener, acceptor, routes) => {}
+        () = end.notified() => {}
+    }
+}
+
+async fn answer(listener: UnixListener, acceptor: TlsAcceptor, routes: Routes) {
     while let Ok((stream, _)) = listener.accept().await {
         let service = TowerToHyperService::new(routes.clone());
         if let Ok(stream) = acceptor.accept(stream).await {
@@ -116,7 +125,7 @@ fn acceptor(flaw: &str, identity: &Identity, host: &PeerCertificate) -> TlsAccep
     TlsAcceptor::from(Arc::new(config))
 }
 
-fn routes(flaw: &str, identity: Identity, host: PeerCertificate) -> Routes {
+fn routes(flaw: &str, identity: Identity, host: PeerCertificate, end: Arc<Notify>) -> Routes {
     let offers = Offers::default();
     let backend = BackendServer::new(FakeBackend {
         flaw: flaw.to_owned(),
@@ -135,9 +144,10 @@ fn routes(flaw: &str, identity: Identity, host: PeerCertificate) -> Routes {
         _ => routes
             .add_service(health)
             .add_service(GrpcBrokerServer::new(offers))
-            .add_service(GrpcControllerServer::new(FakeController(
-                flaw == "stubborn",
-            ))),
+            .add_service(GrpcControllerServer::new(FakeController {
+                stubborn: flaw == "stubborn",
+                end,
+            })),
     }
 }
 
@@ -164,17 +174,19 @@ impl Health for FakeHealth {
     }
 }
 
-/// Whether it never answers.
-struct FakeController(bool);
+/// Never answers; the process ends meanwhile, as Go's does, unless it is stubborn.
+struct FakeController {
+    stubborn: bool,
+    end: Arc<Notify>,
+}
 
 #[async_trait]
 impl GrpcController for FakeController {
     async fn shutdown(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
-        match self.0 {
-            true => pending().await,
-            // As Go's plugins do: without an answer.
-            false => std::process::exit(0),
+        if !self.stubborn {
+            self.end.notify_one();
         }
+        pending().await
     }
 }
 

@@ -67,10 +67,8 @@ fn argument(number: usize) -> String {
 /// Ends as a plugin of old without a wrapping token, after it could be seen.
 fn want_a_token() -> ExitCode {
     std::thread::sleep(Duration::from_millis(200));
-    eprintln!(
-        "{}",
-        r#"{"@level":"error","@message":"plugin tls init","error":"no token"}"#
-    );
+    let words = r#"{"@level":"error","@message":"plugin tls init","error":"no token"}"#;
+    eprintln!("{words}");
     ExitCode::SUCCESS
 }
 

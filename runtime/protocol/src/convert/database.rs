@@ -180,6 +180,6 @@ mod tests {
         for number in [f64::NAN, f64::INFINITY] {
             assert_eq!(number_from_wire(number), JsonValue::Null);
         }
-        assert_eq!(number_from_wire(1e300).to_string(), "1e300");
+        assert_eq!(number_from_wire(1e300).as_f64(), Some(1e300));
     }
 }
