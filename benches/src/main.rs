@@ -1,4 +1,5 @@
-//! Runs the benchmarks: `palisade-bench [--smoke]`. With `--smoke` it only shows that they still run.
+//! Runs the benchmarks: `palisade-bench [--smoke] [--pinned]`. With `--smoke` it only shows that they still run, with
+//! `--pinned` everything that it starts shares one core.
 
 #![expect(
     clippy::print_stdout,
@@ -8,9 +9,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use palisade_benches::call;
 use palisade_benches::floor::wire;
 use palisade_benches::sampler::Effort;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,15 +31,32 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &[String]) -> anyhow::Result<()> {
-    let effort = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Effort::FULL,
-        ["--smoke"] => Effort::SMOKE,
-        _ => anyhow::bail!("usage: palisade-bench [--smoke]"),
-    };
+    let mut effort = Effort::FULL;
+    let mut pinned = false;
+    for argument in arguments {
+        match argument.as_str() {
+            "--smoke" => effort = Effort::SMOKE,
+            "--pinned" => pinned = true,
+            _ => anyhow::bail!("usage: palisade-bench [--smoke] [--pinned]"),
+        }
+    }
+    if pinned {
+        pin_to_one_core().context("this process could not be pinned to one core")?;
+    }
     let workers = palisade_runtime::enter_worker();
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     println!("{}", threads.block_on(call::compare(workers, effort))?);
+    Ok(())
+}
+
+/// Threads and processes stay where the one that starts them is, and as yet this is the only thread.
+fn pin_to_one_core() -> anyhow::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let first = (0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core));
+    let mut one = CpuSet::new();
+    one.set(first.context("there is a core to run on")?);
+    sched_setaffinity(None, &one)?;
     Ok(())
 }

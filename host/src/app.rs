@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_runtime::catalog::PluginDirectory;
+use palisade_runtime::catalog::{Custody, PluginDirectory};
 use palisade_runtime::services::SystemFacts;
 use palisade_runtime::{
     ErrorKind, GrammarError, MountError, NewMount, Runtime, RuntimeBuilder, Workers,
@@ -56,7 +56,7 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
     let directory = plan
         .plugin_directory
         .as_deref()
-        .map(open_directory)
+        .map(|path| open_directory(path, plan.custody.clone()))
         .transpose()?;
     let store = plan.open_store().await?;
     let (identity, new_token) = Identity::load_or_make(&*store, &plan).await?;
@@ -106,8 +106,8 @@ fn start_log(level: &str) -> Result<(), Failure> {
         .map_err(|fault| Failure::coded(INTERNAL, format!("the log cannot be started: {fault}")))
 }
 
-fn open_directory(path: &Path) -> Result<PluginDirectory, Failure> {
-    PluginDirectory::open(path).map_err(|error| {
+fn open_directory(path: &Path, custody: Custody) -> Result<PluginDirectory, Failure> {
+    PluginDirectory::open_in(path, custody).map_err(|error| {
         let text = format!("plugin_directory {}: {error}", path.display());
         Failure::coded(error.kind().code(), text)
     })

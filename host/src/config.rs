@@ -11,9 +11,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use palisade_runtime::catalog::PluginDirectory;
+use palisade_runtime::catalog::{Custody, PluginDirectory};
 use palisade_runtime::{ErrorKind, GrammarError, Layer};
 
+use crate::env;
 use crate::listener;
 use crate::seal::StaticSeal;
 use section::{Faults, Section};
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) seal: Seal,
     /// Where artifacts are; without one nothing can be registered.
     pub(crate) plugin_directory: Option<PathBuf>,
+    /// In whose hands the plugin directory and its files may be.
+    pub(crate) custody: Custody,
     /// Walls without which no process of a plugin is started.
     pub(crate) required_layers: BTreeSet<Layer>,
     /// The address that others reach this server at.
@@ -122,7 +125,8 @@ impl Config {
         let listeners = root.blocks("listener", read_listener);
         let storage = root.one_block("storage", read_storage);
         let seal = root.one_block("seal", read_seal);
-        let plugin_directory = read_plugin_directory(root);
+        let custody = read_custody(root);
+        let plugin_directory = read_plugin_directory(root, custody.as_ref());
         let required_layers = read_layers(root);
         let (api_addr, log_level) = (root.text("api_addr"), root.text("log_level"));
         let cluster_name = root.text("cluster_name");
@@ -137,6 +141,7 @@ impl Config {
             storage: storage?,
             seal: Seal::Static(seal?),
             plugin_directory,
+            custody: custody?,
             required_layers: required_layers?,
             api_addr,
             log_level,
@@ -184,12 +189,51 @@ fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr
 }
 
 /// Opens it too, so that a directory that is none is named with the other faults.
-fn read_plugin_directory(root: &mut Section<'_, '_>) -> Option<PathBuf> {
+fn read_plugin_directory(root: &mut Section<'_, '_>, custody: Option<&Custody>) -> Option<PathBuf> {
     let path = PathBuf::from(root.text("plugin_directory")?);
-    if let Err(error) = PluginDirectory::open(&path) {
+    if let Err(error) = PluginDirectory::open_in(&path, custody.cloned().unwrap_or_default()) {
         root.fault_of(error.kind(), "plugin_directory", &error.to_string());
     }
     Some(path)
+}
+
+/// Whether owners and permissions are looked at: OpenBao's variable, which there turns on what here can be turned off.
+pub(crate) const CUSTODY_VARIABLE: &str = "ENABLE_FILE_PERMISSIONS_CHECK";
+
+fn read_custody(root: &mut Section<'_, '_>) -> Option<Custody> {
+    let owner = root.digits("plugin_file_uid");
+    let permissions = root.digits("plugin_file_permissions");
+    let owner = owner.map(|text| text.parse().map_err(|_| text));
+    let permissions = permissions.map(|text| u32::from_str_radix(&text, 8).map_err(|_| text));
+    // Zero leaves the choice to the server, as in OpenBao.
+    let owner = root.parsed("plugin_file_uid", owner, "the number of a user")?;
+    let permissions = root.parsed(
+        "plugin_file_permissions",
+        permissions,
+        "octal, as in \"0755\"",
+    )?;
+    custody(
+        owner.filter(|owner| *owner != 0),
+        permissions.filter(|permissions| *permissions != 0),
+    )
+    .map_err(|fault| root.fault("plugin_directory", &fault))
+    .ok()
+}
+
+/// The rules for the plugin directory, unless the environment says that there are none.
+///
+/// # Errors
+///
+/// That the variable is neither true nor false.
+pub(crate) fn custody(owner: Option<u32>, permissions: Option<u32>) -> Result<Custody, String> {
+    let word = env::either(CUSTODY_VARIABLE);
+    match word.as_deref().unwrap_or("true") {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Custody::Checked { owner, permissions }),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Custody::Unchecked),
+        other => Err(format!(
+            "BAO_{CUSTODY_VARIABLE} is {other:?}, neither true nor false"
+        )),
+    }
 }
 
 fn read_layers(root: &mut Section<'_, '_>) -> Option<BTreeSet<Layer>> {

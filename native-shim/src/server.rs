@@ -102,7 +102,7 @@ async fn answer(services: Routes, mut incoming: mpsc::Receiver<Proven>, stop: &S
             },
         };
         let service = TowerToHyperService::new(services.clone());
-        let connection = http.serve_connection(Joined(TokioIo::new(stream)), service);
+        let connection = http.serve_connection(TokioIo::new(Joined(stream)), service);
         // A connection that fails is the host's to open anew.
         tokio::spawn(connections.watch(connection));
     }

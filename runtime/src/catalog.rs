@@ -8,6 +8,7 @@
 //! ```
 
 mod artifact;
+mod custody;
 mod entry;
 mod kind;
 mod list;
@@ -21,6 +22,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use artifact::{PluginDirectory, Verified};
+pub use custody::Custody;
 pub use entry::{Entry, EntryKey, EntrySummary};
 pub use manifest::Manifest;
 pub use register::ComponentInspector;

@@ -6,6 +6,9 @@
     reason = "the server that a test plays tells its test what it did"
 )]
 
+#[path = "workers/race.rs"]
+mod race;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -47,6 +50,18 @@ fn trials(workers: &Workers) -> Vec<Trial> {
         trial(
             "every_wall_holds_or_says_why_it_does_not",
             every_wall_holds_or_says_why_it_does_not,
+        ),
+        trial(
+            "an_attacker_who_swaps_the_file_runs_nothing",
+            race::an_attacker_who_swaps_the_file_runs_nothing,
+        ),
+        trial(
+            "an_attacker_who_rewrites_the_file_runs_nothing",
+            race::an_attacker_who_rewrites_the_file_runs_nothing,
+        ),
+        trial(
+            "who_trusts_the_path_runs_what_the_attacker_placed",
+            race::who_trusts_the_path_runs_what_the_attacker_placed,
         ),
         trial("a_job_gives_its_result_back", a_job_gives_its_result_back),
         trial(

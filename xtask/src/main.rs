@@ -23,7 +23,7 @@ The repository's commands:
 
   cargo xtask demo     set up, then run one plugin in every mode through a server, crash it, compare
   cargo xtask test     everything that CI runs: format, lints, documentation, guests, all tests
-  cargo xtask bench    measure each way to run a plugin beside its floor, in one run
+  cargo xtask bench    measure each way to run a plugin beside its floor, with all cores and on one
   cargo xtask guests   build the example plugins both ways and say where they are
   cargo xtask cases    write docs/conformance.md from the cases that the suite really has
   cargo xtask help     this

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use palisade_runtime::catalog::Custody;
 use palisade_runtime::store::{MemoryStore, RedbStore, Store};
 use palisade_runtime::{ErrorKind, Layer};
 use zeroize::Zeroizing;
@@ -15,7 +16,7 @@ use super::{INTERNAL, TokenSink};
 use crate::args;
 use crate::barrier::{Barrier, BarrierError};
 use crate::cli::Failure;
-use crate::config::{Config, LEASE_TTL, Seal, Storage};
+use crate::config::{Config, LEASE_TTL, Seal, Storage, custody};
 use crate::env;
 use crate::listener;
 use crate::seal::SealKey;
@@ -31,6 +32,7 @@ pub(super) struct Plan {
     storage: Storage,
     seal: Seal,
     pub(super) plugin_directory: Option<PathBuf>,
+    pub(super) custody: Custody,
     pub(super) required_layers: BTreeSet<Layer>,
     pub(super) api_addr: Option<String>,
     pub(super) cluster_name: Option<String>,
@@ -81,12 +83,15 @@ impl Plan {
             Failure::coded(ErrorKind::InvalidInput.code(), format!("-dev-listen-address: {address:?} is not an address with a port, such as {DEV_ADDRESS}"))
         })?;
         let token = chosen_token(args.dev_root_token_id);
+        let custody = custody(None, None)
+            .map_err(|fault| Failure::coded(ErrorKind::InvalidInput.code(), fault))?;
         Ok(Self {
             dev: true,
             listeners: vec![listener],
             storage: Storage::Memory,
             seal: Seal::Fresh,
             plugin_directory: args.dev_plugin_dir,
+            custody,
             required_layers: BTreeSet::new(),
             api_addr: None,
             cluster_name: None,
@@ -109,6 +114,7 @@ impl Plan {
             storage: config.storage,
             seal: config.seal,
             plugin_directory: config.plugin_directory,
+            custody: config.custody,
             required_layers: config.required_layers,
             api_addr: config.api_addr,
             cluster_name: config.cluster_name,

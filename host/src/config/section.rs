@@ -96,6 +96,28 @@ impl<'file, 'faults> Section<'file, 'faults> {
         }
     }
 
+    /// The digits of a number, which may be written as text.
+    pub(super) fn digits(&mut self, name: &'static str) -> Option<String> {
+        match self.take(name)? {
+            Expression::String(text) => Some(text.clone()),
+            Expression::Number(number) => Some(number.to_string()),
+            _ => self.wrong(name, "it is no number"),
+        }
+    }
+
+    /// What was made of a setting, if it was given; the fault is noted, and gives `None`.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        value: Option<Result<T, String>>,
+        wanted: &str,
+    ) -> Option<Option<T>> {
+        match value.transpose() {
+            Ok(value) => Some(value),
+            Err(text) => self.wrong(name, &format!("{text:?} is not {wanted}")),
+        }
+    }
+
     /// A list of texts; empty when it is not given.
     pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
         let texts = match self.take(name) {

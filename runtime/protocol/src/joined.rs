@@ -8,22 +8,22 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The stream inside, which says that it writes one buffer at a time.
 pub struct Joined<S>(pub S);
 
-impl<S: Read + Unpin> Read for Joined<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Joined<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(context, buffer)
     }
 }
 
-impl<S: Write + Unpin> Write for Joined<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Joined<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+use super::custody::Custody;
 use super::kind::{HEAD_BYTES, Kind};
 use crate::{Digest, RegisterError, RuntimeKind};
 
@@ -39,30 +40,42 @@ pub struct PluginDirectory(Arc<Directory>);
 
 struct Directory {
     descriptor: OwnedFd,
+    custody: Custody,
     readers: Arc<Semaphore>,
     /// Sealed copies in use, so that mounts of one entry share one.
     copies: Mutex<HashMap<Digest, Weak<Inner>>>,
 }
 
 impl PluginDirectory {
-    /// Opens the directory at an absolute path that is no symlink.
+    /// Opens the directory at an absolute path that is no symlink, with the usual rules for owners and permissions.
     ///
     /// # Errors
     ///
     /// [`RegisterError::Directory`] with what is wrong with the path.
     pub fn open(path: &Path) -> Result<Self, RegisterError> {
-        open_directory(path)
-            .map(|descriptor| {
-                Self(Arc::new(Directory {
-                    descriptor,
-                    readers: Arc::new(Semaphore::new(READERS_MAX)),
-                    copies: Mutex::default(),
-                }))
-            })
-            .map_err(|fault| RegisterError::Directory {
-                path: path.display().to_string(),
-                fault,
-            })
+        Self::open_in(path, Custody::default())
+    }
+
+    /// The same with rules of the operator's, which hold for the directory and for what is read from it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_in(path: &Path, custody: Custody) -> Result<Self, RegisterError> {
+        let opened = open_directory(path).and_then(|descriptor| {
+            custody.check(&descriptor)?;
+            Ok(descriptor)
+        });
+        let descriptor = opened.map_err(|fault| RegisterError::Directory {
+            path: path.display().to_string(),
+            fault,
+        })?;
+        Ok(Self(Arc::new(Directory {
+            descriptor,
+            custody,
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+            copies: Mutex::default(),
+        })))
     }
 
     /// Copies the file at `command` into sealed memory and checks the copy's digest and kind.
@@ -94,7 +107,7 @@ impl PluginDirectory {
         let reading = tokio::task::spawn_blocking(move || {
             // Held by the thread, not by the waiter: a thread that hangs keeps its place.
             let _place = place;
-            Inner::read(&directory.descriptor, &command)
+            Inner::read(&directory, &command)
         });
         reading
             .await
@@ -150,9 +163,14 @@ impl Verified {
 }
 
 impl Inner {
-    fn read(directory: &OwnedFd, command: &str) -> Result<Self, RegisterError> {
+    fn read(directory: &Directory, command: &str) -> Result<Self, RegisterError> {
         let failed = |error: io::Error| unusable(command, &error.to_string());
-        let file = open_beneath(directory, command)?;
+        let file = open_beneath(&directory.descriptor, command)?;
+        let custody = &directory.custody;
+        custody
+            .check_folders(&directory.descriptor, command)
+            .and_then(|()| custody.check(&file))
+            .map_err(|fault| unusable(command, &fault))?;
         let memory = copy(file, command)?;
         seal(&memory).map_err(failed)?;
         let runtime = kind_of(&memory)
@@ -453,6 +471,36 @@ mod tests {
             assert_eq!(found, Some(ErrorKind::ArtifactMissing), "{absent}");
         }
         assert!(verify(&directory, "real").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_others_can_write_to_is_refused_with_the_place() {
+        let (folder, directory) = folder();
+        let place = folder.path();
+        std::fs::create_dir(place.join("team")).expect("the folder is ours");
+        std::fs::write(place.join("team/p"), COMPONENT).expect("the folder is ours");
+        let give = |path: &str, mode| {
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(place.join(path), permissions).expect("it is ours");
+        };
+        let fault = async || {
+            let refused = directory.verify("team/p", digest_of(COMPONENT)).await.err();
+            refused.map(|error| error.to_string()).unwrap_or_default()
+        };
+        give("team/p", 0o666);
+        assert!(fault().await.contains("0666"), "{}", fault().await);
+        give("team/p", 0o755);
+        give("team", 0o777);
+        assert!(fault().await.contains("\"team\""), "{}", fault().await);
+        give("team", 0o755);
+        give("", 0o777);
+        assert!(
+            fault().await.contains("plugin directory"),
+            "{}",
+            fault().await
+        );
+        give("", 0o755);
+        assert_eq!(fault().await, "");
     }
 
     #[tokio::test]

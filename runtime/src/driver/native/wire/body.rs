@@ -1,0 +1,97 @@
+//! The body of an answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::Frame;
+
+use super::WireError;
+use super::driver::Driver;
+use super::held::Held;
+use super::seat::Seat;
+use super::seats::Role;
+use crate::driver::native::output::Task;
+
+/// Data and trailers as they come. Dropping it before its end resets the stream.
+pub(in crate::driver::native) struct Body {
+    /// A body may take as long as its process lives, so nobody counts on its owner to drive.
+    seat: Seat,
+    /// Until the end.
+    stream: Option<Held<RecvStream>>,
+    _upload: Option<Task>,
+}
+
+impl Body {
+    pub(super) fn new(
+        stream: Held<RecvStream>,
+        upload: Option<Task>,
+        driver: &Arc<Driver>,
+    ) -> Self {
+        Self {
+            seat: Seat::new(Arc::clone(driver), Role::Onlooker),
+            stream: Some(stream),
+            _upload: upload,
+        }
+    }
+
+    fn poll_stream(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(poll_frame(stream, context));
+        // Nothing comes after trailers.
+        let is_last = !matches!(&frame, Ok(Some(frame)) if frame.is_data());
+        if is_last {
+            self.seat.settle(self.stream.take());
+        }
+        Poll::Ready(frame.transpose())
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = WireError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+        let this = &mut *self;
+        // Mostly it has come with the head.
+        if let Poll::Ready(frame) = this.poll_stream(context) {
+            return Poll::Ready(frame);
+        }
+        this.seat.drive(context.waker());
+        this.poll_stream(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_none()
+    }
+}
+
+fn poll_frame(
+    stream: &mut Held<RecvStream>,
+    context: &mut Context<'_>,
+) -> Poll<Result<Option<Frame<Bytes>>, WireError>> {
+    let stream = stream.get()?;
+    match ready!(stream.poll_data(context)) {
+        Some(Ok(data)) => {
+            // The peer may send as much again; that it was taken cannot fail.
+            let _ = stream.flow_control().release_capacity(data.len());
+            Poll::Ready(Ok(Some(Frame::data(data))))
+        }
+        Some(Err(fault)) => Poll::Ready(Err(WireError::broken(fault))),
+        None => {
+            let trailers = ready!(stream.poll_trailers(context));
+            let trailers = trailers.map_err(WireError::broken)?;
+            Poll::Ready(Ok(trailers.map(Frame::trailers)))
+        }
+    }
+}
