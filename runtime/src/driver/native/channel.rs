@@ -128,5 +128,5 @@ enum ConnectFault {
     #[error("its server did not choose HTTP/2 (ALPN h2)")]
     NoHttp2,
     #[error("HTTP/2 with it failed: {0}")]
-    Http2(hyper::Error),
+    Http2(h2::Error),
 }
