@@ -360,10 +360,6 @@ fn descriptors() -> Vec<String> {
 }
 
 /// Starts a process in a session of its own, which no kill of a group reaches.
-#[expect(
-    clippy::zombie_processes,
-    reason = "that it is left behind is what is tested"
-)]
 fn child() -> u32 {
     let mut child = Command::new("/proc/self/exe");
     let child = child.arg("child").env(PLUGIN_VARIABLE, "").spawn();
