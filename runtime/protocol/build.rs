@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "proto/backend.proto",
+    "proto/database.proto",
     "proto/health.proto",
     "proto/logical.proto",
     "proto/multiplexing.proto",
@@ -11,7 +12,12 @@ const PROTOS: [&str; 5] = [
 ];
 
 /// Messages whose fields may be secret. They get a `Debug` of our own, in `src/secret.rs`, that shows none.
-const SECRETS: [&str; 14] = [
+const SECRETS: [&str; 19] = [
+    ".dbplugin.v5.ChangePassword",
+    ".dbplugin.v5.InitializeRequest",
+    ".dbplugin.v5.InitializeResponse",
+    ".dbplugin.v5.NewUserRequest",
+    ".dbplugin.v5.Statements",
     ".pb.Auth",
     ".pb.Connection",
     ".pb.GeneratePasswordFromPolicyReply",

@@ -1,6 +1,7 @@
 //! The one seam between the ways to run a plugin: above it nobody knows which.
 
 pub mod builtin;
+mod database;
 pub mod native;
 pub mod wasm;
 
@@ -8,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use database::{Database, DatabaseConfig, DatabasePlan, DatabasePlugin};
 
 use crate::catalog::Program;
 use crate::services::{Deadline, MountServices};
@@ -19,6 +22,14 @@ use palisade_contract::{Description, Existence, PluginType, Request, Response, S
 pub trait Driver: Send + Sync {
     /// Starts `plan` for its mount, up to and including `setup`, and hands back the only handle to it.
     async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError>;
+
+    /// Starts a database plugin, which has no instance yet. A driver that runs none says so.
+    async fn launch_database(
+        &self,
+        plan: DatabasePlan,
+    ) -> Result<Arc<dyn DatabasePlugin>, LaunchError> {
+        Err(database::not_run(&plan.label))
+    }
 }
 
 /// Everything a driver needs to start one plugin for one mount.

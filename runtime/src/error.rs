@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palisade_contract::{PluginError, PluginType};
+use palisade_contract::{Description, PluginError, PluginType};
 
 use crate::store::StoreError;
 use crate::{Digest, GrammarError, Layer, MountPath, RuntimeKind};
@@ -291,6 +291,21 @@ pub enum LaunchError {
         /// What happened.
         fault: String,
     },
+    /// It speaks a protocol of old, whose certificate is behind a wrapping token.
+    #[error(
+        "{plugin} speaks version {version} of the backend protocol{what}; launching it takes a wrapping token for its \
+         certificate, which this server does not give: build it to serve version 5 with mutual TLS, by \
+         `plugin.ServeMultiplex` of OpenBao's SDK v2 or of Vault's SDK v0.5.4 or later",
+        what = told(.description.as_deref())
+    )]
+    OldProtocol {
+        /// The entry.
+        plugin: String,
+        /// The version that it speaks.
+        version: u32,
+        /// What it says of itself in metadata mode, if it answers there.
+        description: Option<Box<Description>>,
+    },
     /// A step took too long.
     #[error("{plugin} did not finish its {step} within {limit:?}")]
     Timeout {
@@ -381,7 +396,7 @@ impl LaunchError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Artifact { kind, .. } => *kind,
-            Self::Failed { .. } => ErrorKind::LaunchFailed,
+            Self::Failed { .. } | Self::OldProtocol { .. } => ErrorKind::LaunchFailed,
             Self::Timeout { .. } => ErrorKind::LaunchTimeout,
             Self::Compile { .. } => ErrorKind::CompileFailed,
             Self::Type { .. } | Self::Mismatch { .. } => ErrorKind::PluginMismatch,
@@ -393,6 +408,29 @@ impl LaunchError {
             Self::Stopping => ErrorKind::Stopping,
         }
     }
+}
+
+/// How much of a plugin's version stands in an error, in characters.
+const VERSION_CHARS_MAX: usize = 64;
+
+/// What a plugin is by its own words, as a clause.
+fn told(description: Option<&Description>) -> String {
+    let Some(description) = description else {
+        return String::new();
+    };
+    let version: String = description
+        .version
+        .chars()
+        .take(VERSION_CHARS_MAX)
+        .collect();
+    let version = match version.as_str() {
+        "" => "no version".to_owned(),
+        version => format!("version {version:?}"),
+    };
+    format!(
+        ", and says that it is of type {} and of {version}",
+        description.plugin_type
+    )
 }
 
 /// Why a call into a plugin failed.
@@ -449,6 +487,18 @@ pub enum CallError {
         /// How long the request had.
         limit: Duration,
     },
+    /// A call that has a time of its own, whatever the request's is, took longer.
+    #[error(
+        "{plugin} did not answer the call {call} within {limit:?}, which is all the time it has"
+    )]
+    Slow {
+        /// The entry.
+        plugin: String,
+        /// Which call.
+        call: &'static str,
+        /// How long it had.
+        limit: Duration,
+    },
     /// The caller went away.
     #[error("the request was cancelled")]
     Cancelled,
@@ -486,6 +536,14 @@ pub enum CallError {
         bytes: u64,
         /// How large it may be.
         limit: u64,
+    },
+    /// What was asked for makes no sense; nothing was sent to the plugin.
+    #[error("{plugin} was not asked: {fault}")]
+    Invalid {
+        /// The entry.
+        plugin: String,
+        /// What is wrong with it.
+        fault: String,
     },
     /// The plugin sent what the protocol does not allow.
     #[error("{plugin} broke the protocol: {fault}")]
@@ -526,7 +584,7 @@ impl CallError {
             Self::Trap { .. } => ErrorKind::Trap,
             Self::OutOfFuel { .. } => ErrorKind::OutOfFuel,
             Self::OutOfMemory { .. } | Self::OutOfTable { .. } => ErrorKind::OutOfMemory,
-            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Timeout { .. } | Self::Slow { .. } => ErrorKind::Timeout,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Crashed {
                 out_of_memory: true,
@@ -536,6 +594,7 @@ impl CallError {
             Self::Launch(error) => error.kind(),
             Self::Overloaded { .. } => ErrorKind::Overloaded,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Invalid { .. } => ErrorKind::InvalidInput,
             Self::Protocol { .. } => ErrorKind::Protocol,
             Self::NoMount { .. } => ErrorKind::MountNotFound,
             Self::Conflict { .. } => ErrorKind::Conflict,
@@ -621,6 +680,26 @@ impl From<StoreError> for CallError {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_plugin_of_old_is_told_with_what_it_says_clipped_and_escaped() {
+        let of = |description: Option<Description>| LaunchError::OldProtocol {
+            plugin: "old v1".to_owned(),
+            version: 4,
+            description: description.map(Box::new),
+        };
+        let version = format!("\u{1b}[31m{}", "1".repeat(1000));
+        let text = of(Some(Description::new(PluginType::Auth, version))).to_string();
+        let start =
+            "old v1 speaks version 4 of the backend protocol, and says that it is of type auth";
+        assert!(text.starts_with(start), "{text}");
+        assert!(!text.contains('\u{1b}') && text.len() < 500, "{text}");
+        let silent = of(None).to_string();
+        assert!(
+            silent.starts_with("old v1 speaks version 4 of the backend protocol; "),
+            "{silent}"
+        );
+    }
 
     #[test]
     fn no_two_kinds_share_a_code() {

@@ -1,6 +1,7 @@
 //! The whole surface an embedder sees: register, enable, handle, reload, disable, shut down.
 
 mod builder;
+mod databases;
 mod disable;
 mod drivers;
 mod enable;
@@ -23,9 +24,11 @@ use std::time::Duration;
 use palisade_contract::{Existence, PluginType, Request, Response, SpecialPaths};
 use tokio_util::sync::CancellationToken;
 
+use self::databases::Databases;
 use self::table::Table;
 use self::workshop::Workshop;
 use crate::catalog::{BUILTIN_VERSION, Entry, EntryKey, EntrySummary, Manifest};
+use crate::driver::DatabasePlugin;
 use crate::lifecycle::Gate;
 use crate::{
     CallError, Digest, LaunchError, Layer, MountError, MountPath, PluginName, PluginVersion,
@@ -43,6 +46,7 @@ pub struct Runtime {
 struct Inner {
     workshop: Arc<Workshop>,
     table: Table,
+    databases: Databases,
     stopping: CancellationToken,
     /// Counts enabling, disabling and reloading, which a shutdown waits for.
     changes: Gate,
@@ -62,6 +66,7 @@ impl Inner {
             walls,
             workshop,
             table,
+            databases: Databases::default(),
             stopping: CancellationToken::new(),
             changes: Gate::default(),
         }
@@ -207,6 +212,22 @@ impl Runtime {
             .await
     }
 
+    /// Starts a process of a database plugin: of that version, or else of the unversioned entry, or the highest version. It
+    /// has no database yet, and ends with its last handle or with the runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`MountError::NoEntry`] when the catalog has none, and why it did not start.
+    pub async fn launch_database(
+        &self,
+        plugin: &PluginName,
+        version: Option<PluginVersion>,
+    ) -> Result<Arc<dyn DatabasePlugin>, MountError> {
+        let plugin = plugin.clone();
+        self.change(move |inner| async move { databases::launch(&inner, plugin, version).await })
+            .await
+    }
+
     /// Closes every gate, drains, stops every plugin and reaps it. The runtime refuses everything afterwards.
     pub async fn shutdown(&self) {
         self.inner.stopping.cancel();
@@ -220,7 +241,9 @@ impl Runtime {
             tracing::warn!("a change of the mounts is cut off: it outlasted the drain");
         }
         let mounts = self.inner.table.all();
-        futures_util::future::join_all(mounts.iter().map(|mount| mount.stop())).await;
+        let mounts = futures_util::future::join_all(mounts.iter().map(|mount| mount.stop()));
+        let grace = self.inner.workshop.timeouts.grace;
+        tokio::join!(mounts, self.inner.databases.stop(grace));
     }
 
     /// Makes a change in a task of its own: it is finished or undone even if its caller goes away.

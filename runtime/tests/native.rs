@@ -6,6 +6,12 @@
 
 #[path = "native/attack.rs"]
 mod attack;
+#[path = "native/broker.rs"]
+mod broker;
+#[path = "native/fake.rs"]
+mod fake;
+#[path = "native/peers.rs"]
+mod peers;
 #[path = "native/plugin.rs"]
 mod plugin;
 #[path = "native/walls.rs"]
@@ -58,7 +64,9 @@ fn main() -> ExitCode {
         return be_a_server(&workers);
     }
     let arguments = Arguments::from_args();
-    libtest_mimic::run(&arguments, trials(&workers)).exit_code()
+    let mut trials = trials(&workers);
+    trials.extend(peers::trials(&workers));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// A trial for each function named.

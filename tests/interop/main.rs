@@ -10,9 +10,12 @@
 )]
 
 mod bao_peer;
+mod database;
+mod family;
 mod lifecycle;
 mod mock;
 mod peers;
+mod protocol_four;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,11 @@ const FILES: &[&[Case]] = &[
     mock::TYPES,
     bao_peer::CASES,
     lifecycle::CASES,
+    database::CASES,
+    database::SINGLE,
+    database::MULTIPLEXED,
+    protocol_four::CASES,
+    family::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -1,5 +1,6 @@
 //! The Go executables, how they are built, and how a case is run with each of them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
@@ -11,6 +12,7 @@ use palisade_runtime::catalog::Manifest;
 use palisade_runtime::contract::PluginType;
 use palisade_runtime::{MountInfo, NewMount};
 use palisade_tests::{Guest, Harness, Mode};
+use rustix::process::Pid;
 use tokio::runtime::Runtime;
 
 /// How long a case may take before it counts as hung.
@@ -48,6 +50,26 @@ pub(crate) const REMEMBERING_MOCKS: &[Peer] = MOCKS.split_at(7).0;
 
 /// The peer with which everything else is tried.
 pub(crate) const BAO_PEERS: &[Peer] = &[go("bao-peer", false), go("bao-peer", true)];
+
+/// An old plugin, on version 4 of the protocol.
+pub(crate) const PROTOCOL_FOUR: &[Peer] = &[go("protocol-four", false)];
+
+/// Database plugins: first those that hold one database per process.
+pub(crate) const DATABASES: &[Peer] = &[
+    go("bao-database", false),
+    go("vault-database", false),
+    go("bao-database", true),
+    go("vault-database", true),
+];
+
+/// Those with one.
+pub(crate) const SINGLE_DATABASES: &[Peer] = DATABASES.split_at(2).0;
+
+/// Those with many.
+pub(crate) const MULTIPLEXED_DATABASES: &[Peer] = DATABASES.split_at(2).1;
+
+/// A plugin that starts others, and may not want to end.
+pub(crate) const FAMILY: &[Peer] = &[go("family", false)];
 
 const fn go(program: &'static str, multiplex: bool) -> Peer {
     Peer::Go { program, multiplex }
@@ -177,6 +199,17 @@ pub(crate) async fn mount(h: &Harness, peer: Peer, path: &str) -> MountInfo {
 
 /// Registers a peer in Go, with these arguments besides.
 pub(crate) async fn register(h: &Harness, peer: Peer, plugin_type: PluginType, args: &[&str]) {
+    let manifest = manifest(h, peer, plugin_type, args);
+    h.runtime.register(manifest).await.unwrap();
+}
+
+/// A registration of a peer in Go, whose executable is put in place.
+pub(crate) fn manifest(
+    h: &Harness,
+    peer: Peer,
+    plugin_type: PluginType,
+    args: &[&str],
+) -> Manifest {
     let Peer::Go { program, multiplex } = peer else {
         panic!("{peer:?} takes no arguments")
     };
@@ -184,11 +217,10 @@ pub(crate) async fn register(h: &Harness, peer: Peer, plugin_type: PluginType, a
     let sha256 = h.place(program, &bytes);
     let multiplex = multiplex.then_some("-multiplex");
     let args = multiplex.iter().chain(args);
-    let manifest = Manifest {
+    Manifest {
         args: args.map(|&word| word.to_owned()).collect(),
         ..Manifest::new(plugin_type, program, &sha256)
-    };
-    h.runtime.register(manifest).await.unwrap();
+    }
 }
 
 /// Enables a registered peer.
@@ -201,4 +233,17 @@ pub(crate) async fn enable(h: &Harness, peer: Peer, path: &str) -> MountInfo {
         .enable(path.parse().unwrap(), mount)
         .await
         .unwrap()
+}
+
+/// The processes that have this line in their environment, by the numbers that they have here.
+pub(crate) fn processes_with(line: &str) -> HashSet<Pid> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let has_line = |number: &i32| {
+        let environment = std::fs::read(format!("/proc/{number}/environ")).unwrap_or_default();
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == line.as_bytes())
+    };
+    numbers.filter(has_line).filter_map(Pid::from_raw).collect()
 }

@@ -240,6 +240,21 @@ pub(crate) const BREACHES: &[Breach] = &[
         plant: |root| append(root, "ARCHITECTURE.md", "Held by `a_test_that_is_gone`.\n"),
     },
     Breach {
+        rule: "the_checklist_names_tests_in_the_files_that_have_them",
+        what: "a test is said to be where it is not",
+        names: "only_the_end_of_many_words_is_kept",
+        plant: |root| {
+            let line = "| H0 | x | `runtime/tests/native.rs`: `only_the_end_of_many_words_is_kept_and_nothing_disturbs_a_terminal` |\n";
+            append(root, "docs/go-plugin-host.md", line)
+        },
+    },
+    Breach {
+        rule: "the_checklist_names_tests_in_the_files_that_have_them",
+        what: "an item has neither a test nor a reason",
+        names: "H0",
+        plant: |root| append(root, "docs/go-plugin-host.md", "| H0 | x | |\n"),
+    },
+    Breach {
         rule: "documents_name_files_and_tests_that_exist",
         what: "a link leads nowhere",
         names: "docs/gone.md",

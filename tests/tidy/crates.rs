@@ -70,6 +70,7 @@ const HOMES: &[Home] = &[
         ],
         modules: &[
             "runtime/src/driver/native",
+            "runtime/tests/native",
             "runtime/protocol",
             "native-shim",
             "benches",

@@ -27,6 +27,44 @@ pub(crate) fn references(tree: &Tree) -> Faults {
     faults
 }
 
+/// The document that names, for each item of the protocol, the tests that hold it.
+const CHECKLIST: &str = "docs/go-plugin-host.md";
+
+/// In the checklist each test is in the file that is named before it, and no item is without a word on how it is held.
+pub(crate) fn checklist(tree: &Tree) -> Faults {
+    let text = tree.text(CHECKLIST);
+    let rows = text.lines().filter(|line| line.starts_with("| H"));
+    rows.flat_map(|row| faults_of_item(tree, row)).collect()
+}
+
+fn faults_of_item(tree: &Tree, row: &str) -> Faults {
+    let item = row.split_whitespace().nth(1).unwrap_or_default();
+    let held_by = row.trim_end_matches(['|', ' ']).rsplit('|').next();
+    let columns = row.matches('|').count() - 1;
+    if columns != 3 || held_by.is_none_or(|cell| cell.trim().is_empty() || row.ends_with("| |")) {
+        return vec![format!("{CHECKLIST} does not say what holds {item}")];
+    }
+    let mut file = None;
+    let mut faults = Vec::new();
+    for span in code_spans(held_by.unwrap_or_default()) {
+        if span.ends_with(".rs") {
+            file = Some(span);
+        } else if is_test_name(span) && !file.is_some_and(|file| has_function(tree, file, span)) {
+            let place = file.unwrap_or("no file");
+            faults.push(format!(
+                "{CHECKLIST} names {span} for {item}, which {place} does not have"
+            ));
+        }
+    }
+    faults
+}
+
+fn has_function(tree: &Tree, file: &str, name: &str) -> bool {
+    let (text, head) = (tree.text(file), format!("fn {name}"));
+    let mut rest = text.split(&head).skip(1);
+    rest.any(|after| after.starts_with(['(', '<']))
+}
+
 /// What stands between single backticks, outside of fenced blocks.
 fn code_spans(text: &str) -> Vec<&str> {
     let mut fenced = false;

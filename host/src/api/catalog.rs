@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use palisade_contract::PluginType;
+use palisade_contract::{PluginType, SectionError};
 use palisade_runtime::catalog::{Entry, EntryKey, EntrySummary, Manifest};
 use palisade_runtime::{Isolation, PluginName, PluginVersion, RuntimeKind};
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ use super::fields::Fields;
 use super::reply::Reply;
 use super::server::Server;
 
-/// The types of OpenBao's catalog. Palisade runs the first and the last so far.
+/// The types of the catalog.
 const TYPES: [&str; 3] = ["auth", "database", "secret"];
 
 /// `rest` is what follows the catalog's own path.
@@ -94,28 +94,25 @@ fn untyped(call: &Call, name: &str) -> Result<Reply, ApiError> {
     match call.verb {
         Verb::List => Err(ApiError::unsupported_operation()),
         Verb::Write => Err(ApiError::invalid(format!(
-            "unable to determine plugin type: register it as sys/plugins/catalog/auth/{name} or sys/plugins/catalog/secret/{name}"
+            "unable to determine plugin type: register it as sys/plugins/catalog/auth/{name}, sys/plugins/catalog/database/{name} or sys/plugins/catalog/secret/{name}"
         ))),
         _ => Err(ApiError::not_found()),
     }
 }
 
 async fn one(server: &Server, call: &Call, word: &str, name: &str) -> Result<Reply, ApiError> {
-    let Ok(plugin_type) = word.parse::<PluginType>() else {
-        return match call.verb {
-            Verb::Read | Verb::List => Err(ApiError::not_found()),
-            Verb::Delete => Ok(Reply::Empty),
-            _ => Err(ApiError::invalid(format!(
-                "plugins of type {word} cannot be run yet"
-            ))),
-        };
-    };
+    let plugin_type: PluginType = parsed(word)?;
     match call.verb {
         Verb::Read => info(server, call, plugin_type, name).await,
         Verb::Write => register(server, call, plugin_type, name).await,
         Verb::Delete => deregister(server, call, plugin_type, name).await,
         _ => Err(ApiError::unsupported_operation()),
     }
+}
+
+fn parsed(word: &str) -> Result<PluginType, ApiError> {
+    word.parse()
+        .map_err(|fault: SectionError| ApiError::invalid(fault.to_string()))
 }
 
 async fn register(

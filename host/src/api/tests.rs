@@ -303,7 +303,26 @@ async fn the_catalog_lists_builtins_and_has_openbaos_answers_for_the_rest() {
 #[tokio::test]
 async fn a_registration_that_cannot_be_is_refused_with_its_code() {
     let api = Api::start().await;
-    let path = "sys/plugins/catalog/secret/p";
+    for path in [
+        "sys/plugins/catalog/secret/p",
+        "sys/plugins/catalog/database/p",
+    ] {
+        refuses_registrations(&api, path).await;
+    }
+    assert_eq!(
+        api.send(
+            "DELETE",
+            "/v1/sys/plugins/catalog/secret/p",
+            Some(TOKEN),
+            ""
+        )
+        .await
+        .status,
+        204
+    );
+}
+
+async fn refuses_registrations(api: &Api, path: &str) {
     for (body, code) in [
         (
             json!({"sha256": "ab", "command": "p", "runtime": "jvm"}),
@@ -323,17 +342,6 @@ async fn a_registration_that_cannot_be_is_refused_with_its_code() {
             answer.text
         );
     }
-    assert_eq!(
-        api.send(
-            "DELETE",
-            "/v1/sys/plugins/catalog/secret/p",
-            Some(TOKEN),
-            ""
-        )
-        .await
-        .status,
-        204
-    );
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use palisade_contract::{Json, Operation};
 use palisade_protocol::cert::{
     Identity, PeerCertificate, SERVER_NAME, client_config, server_config,
 };
-use palisade_protocol::env::{COOKIE_NAME, LaunchEnv};
+use palisade_protocol::env::{Application, COOKIE_NAME, LaunchEnv};
 use palisade_protocol::handshake::{Address, Handshake};
 use palisade_protocol::log_line::{LogLine, LogReader};
 use palisade_protocol::pb::backend_client::BackendClient;
@@ -84,9 +84,10 @@ pub(crate) struct Host {
 pub(crate) fn command(certificate: &PeerCertificate, dir: &TempDir) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let env = LaunchEnv {
+        application: Application::Backend,
         server_version: "0.1.0",
         protocol_versions: &[5],
-        certificate,
+        certificate: Some(certificate),
         socket_dir: Some(dir.path()),
         metadata_mode: false,
     };

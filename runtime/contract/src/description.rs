@@ -42,6 +42,8 @@ impl Description {
 pub enum PluginType {
     /// Logs clients in.
     Auth,
+    /// Makes users of a database, for the server's database engine. It has no mount, and runs as a process only.
+    Database,
     /// Keeps or makes secrets.
     Secret,
 }
@@ -51,13 +53,15 @@ impl PluginType {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Auth => "auth",
+            Self::Database => "database",
             Self::Secret => "secret",
         }
     }
 
-    /// The number in `pb.TypeReply`.
+    /// The number in `pb.TypeReply`; "unknown" for what is no backend.
     pub fn backend_number(self) -> u32 {
         match self {
+            Self::Database => 0,
             Self::Secret => 1,
             Self::Auth => 2,
         }
@@ -85,6 +89,7 @@ impl FromStr for PluginType {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word {
             "auth" => Ok(Self::Auth),
+            "database" => Ok(Self::Database),
             "secret" => Ok(Self::Secret),
             _ => Err(SectionError::UnknownType(word.to_owned())),
         }
@@ -148,7 +153,7 @@ pub enum SectionError {
     #[error("the section {SECTION_NAME} is malformed: {0}")]
     Malformed(String),
     /// A type this version does not know.
-    #[error("unknown plugin type {0:?}: it is auth or secret")]
+    #[error("unknown plugin type {0:?}: it is auth, database or secret")]
     UnknownType(String),
 }
 

@@ -7,6 +7,7 @@
 
 mod auth;
 mod connection;
+mod database;
 mod error;
 mod lease;
 mod request;
@@ -16,6 +17,7 @@ mod status;
 mod storage;
 mod system;
 
+pub use database::{ConfigError, config_from_wire, config_to_wire};
 pub use error::plugin_error;
 pub use lease::{duration_from_nanos, duration_to_nanos};
 pub use request::{existence_from_reply, existence_to_reply};

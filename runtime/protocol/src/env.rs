@@ -12,6 +12,11 @@ pub const COOKIE_NAME: &str = "VAULT_BACKEND_PLUGIN";
 /// The cookie's value, the same for OpenBao and Vault.
 pub const COOKIE_VALUE: &str = "6669da05-b1c8-4f49-97d9-c8e5bed98e20";
 
+/// The cookie of database plugins.
+pub const DATABASE_COOKIE_NAME: &str = "VAULT_DATABASE_PLUGIN";
+/// Its value.
+pub const DATABASE_COOKIE_VALUE: &str = "926a0820-aea2-be28-51d6-83cdf00e8edb";
+
 /// The versions of the application's protocol that the host speaks.
 pub const PROTOCOL_VERSIONS: &str = "PLUGIN_PROTOCOL_VERSIONS";
 /// The host's certificate, PEM.
@@ -29,8 +34,9 @@ pub const UNIX_SOCKET_GROUP: &str = "PLUGIN_UNIX_SOCKET_GROUP";
 
 /// What is meant for this launch alone. A host does not pass these on, and a plugin removes them once read, or a
 /// grandchild would take them for its own.
-pub const OF_ONE_LAUNCH: [&str; 8] = [
+pub const OF_ONE_LAUNCH: [&str; 9] = [
     COOKIE_NAME,
+    DATABASE_COOKIE_NAME,
     PROTOCOL_VERSIONS,
     CLIENT_CERT,
     MIN_PORT,
@@ -49,15 +55,35 @@ const AUTOMTLS_ENABLED: &str = "PLUGIN_AUTOMTLS_ENABLED";
 /// The longest `PLUGIN_CLIENT_CERT` that is parsed.
 const PEM_BYTES_MAX: usize = 32 * 1024;
 
+/// What a plugin is for, as far as go-plugin tells its kinds apart: by their cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Application {
+    /// Secrets and auth plugins.
+    Backend,
+    /// Database plugins.
+    Database,
+}
+
+impl Application {
+    fn cookie(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Backend => (COOKIE_NAME, COOKIE_VALUE),
+            Self::Database => (DATABASE_COOKIE_NAME, DATABASE_COOKIE_VALUE),
+        }
+    }
+}
+
 /// What a host sets to start a plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchEnv<'a> {
+    /// What it is started as.
+    pub application: Application,
     /// The server's version, which plugins may show.
     pub server_version: &'a str,
     /// The versions of the application's protocol that the host speaks.
     pub protocol_versions: &'a [u32],
-    /// What the plugin has to pin.
-    pub certificate: &'a PeerCertificate,
+    /// What the plugin has to pin; without one there is no TLS.
+    pub certificate: Option<&'a PeerCertificate>,
     /// Where the plugin makes its sockets; the plugin's temporary directory unless stated.
     pub socket_dir: Option<&'a Path>,
     /// Whether the plugin is only asked about itself.
@@ -69,14 +95,17 @@ impl LaunchEnv<'_> {
     pub fn variables(&self) -> Vec<(String, OsString)> {
         let mut variables = self.of_the_application();
         let mut set = |name: &str, value: OsString| variables.push((name.to_owned(), value));
-        set(COOKIE_NAME, COOKIE_VALUE.into());
+        let (cookie, value) = self.application.cookie();
+        set(cookie, value.into());
         set(MIN_PORT, "10000".into());
         set(MAX_PORT, "25000".into());
         set(
             PROTOCOL_VERSIONS,
             version::offer(self.protocol_versions).into(),
         );
-        set(CLIENT_CERT, self.certificate.to_pem().into());
+        if let Some(certificate) = self.certificate {
+            set(CLIENT_CERT, certificate.to_pem().into());
+        }
         if let Some(dir) = self.socket_dir {
             set(UNIX_SOCKET_DIR, dir.into());
         }
@@ -85,11 +114,12 @@ impl LaunchEnv<'_> {
 
     fn of_the_application(&self) -> Vec<(String, OsString)> {
         let metadata_mode = self.metadata_mode.to_string();
+        // Without it a Go plugin looks for a token to fetch its certificate with.
+        let automtls = self.certificate.is_some().to_string();
         let facts = [
             (VERSION, self.server_version),
             (METADATA_MODE, &metadata_mode),
-            // Without it a Go plugin looks for a token to fetch its certificate with.
-            (AUTOMTLS_ENABLED, "true"),
+            (AUTOMTLS_ENABLED, &automtls),
         ];
         PREFIXES
             .iter()
@@ -180,16 +210,23 @@ mod tests {
 
     fn launch(socket_dir: Option<&Path>) -> (Identity, BTreeMap<String, OsString>) {
         let identity = Identity::generate().expect("an identity");
-        let variables = LaunchEnv {
-            server_version: "0.1.0",
-            protocol_versions: &[5],
-            certificate: identity.certificate(),
+        let env = LaunchEnv {
             socket_dir,
-            metadata_mode: false,
-        }
-        .variables();
-        (identity, variables.into_iter().collect())
+            certificate: Some(identity.certificate()),
+            ..BARE
+        };
+        let variables = env.variables().into_iter().collect();
+        (identity, variables)
     }
+
+    const BARE: LaunchEnv<'_> = LaunchEnv {
+        application: Application::Backend,
+        server_version: "0.1.0",
+        protocol_versions: &[5],
+        certificate: None,
+        socket_dir: None,
+        metadata_mode: false,
+    };
 
     #[test]
     fn a_plugin_reads_what_its_host_set() {
@@ -215,6 +252,35 @@ mod tests {
         }
         assert!(!variables.contains_key(MULTIPLEX_GRPC));
         assert!(!variables.contains_key(UNIX_SOCKET_DIR));
+    }
+
+    #[test]
+    fn metadata_mode_is_told_under_both_prefixes_and_has_no_certificate() {
+        let env = LaunchEnv {
+            metadata_mode: true,
+            protocol_versions: &[3, 4],
+            ..BARE
+        };
+        let variables: BTreeMap<_, _> = env.variables().into_iter().collect();
+        for prefix in ["BAO_", "VAULT_"] {
+            let told = |name: &str| variables.get(&format!("{prefix}{name}"));
+            assert_eq!(told("PLUGIN_METADATA_MODE"), Some(&"true".into()));
+            assert_eq!(told("PLUGIN_AUTOMTLS_ENABLED"), Some(&"false".into()));
+        }
+        assert_eq!(variables.get(PROTOCOL_VERSIONS), Some(&"3,4".into()));
+        assert!(!variables.contains_key(CLIENT_CERT));
+    }
+
+    #[test]
+    fn a_database_plugin_gets_its_own_cookie_and_no_other() {
+        let env = LaunchEnv {
+            application: Application::Database,
+            ..BARE
+        };
+        let variables: BTreeMap<_, _> = env.variables().into_iter().collect();
+        let cookie = variables.get(DATABASE_COOKIE_NAME);
+        assert_eq!(cookie, Some(&DATABASE_COOKIE_VALUE.into()));
+        assert!(!variables.contains_key(COOKIE_NAME));
     }
 
     #[test]

@@ -14,6 +14,20 @@ pub mod pb {
     tonic::include_proto!("pb");
 }
 
+/// Package `dbplugin.v5`: database plugins.
+pub mod database {
+    #![allow(
+        missing_docs,
+        reason = "generated; what has a meaning is documented in proto/"
+    )]
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        reason = "generated"
+    )]
+    tonic::include_proto!("dbplugin.v5");
+}
+
 /// Package `logical`: identities and facts about the server.
 pub mod logical {
     #![allow(

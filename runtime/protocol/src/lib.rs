@@ -1,5 +1,5 @@
 //! The wire contract between a secrets server and its native plugins, for both halves: go-plugin's handshake, broker
-//! and certificates, and the gRPC services of OpenBao's logical backends.
+//! and certificates, and the gRPC services of OpenBao's logical backends and database plugins.
 //!
 //! Nothing here does I/O of its own. What comes from a peer is untrusted: every parser has caps, and none panics.
 
@@ -14,7 +14,7 @@ pub mod version;
 mod generated;
 mod secret;
 
-pub use generated::{health, logical, multiplexing, pb, plugin};
+pub use generated::{database, health, logical, multiplexing, pb, plugin};
 
 /// The largest message either half takes. Peers lift gRPC's default of 4 MiB to this, so we must too.
 pub const MESSAGE_BYTES_MAX: usize = i32::MAX as usize;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::generated::{pb, plugin};
+use crate::generated::{database, pb, plugin};
 
 macro_rules! name_only {
     ($($message:path),* $(,)?) => {
@@ -15,6 +15,11 @@ macro_rules! name_only {
 }
 
 name_only!(
+    database::ChangePassword,
+    database::InitializeRequest,
+    database::InitializeResponse,
+    database::NewUserRequest,
+    database::Statements,
     pb::Auth,
     pb::Connection,
     pb::GenerateIdentityTokenResponse,

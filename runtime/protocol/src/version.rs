@@ -3,6 +3,12 @@
 /// The version of logical backends over AutoMTLS, and the only one that Palisade speaks.
 pub const BACKEND_PROTOCOL_VERSION: u32 = 5;
 
+/// The versions of old, whose TLS takes a wrapping token. Without one such a plugin only tells what it is, in plain text.
+pub const OLD_PROTOCOL_VERSIONS: [u32; 2] = [3, 4];
+
+/// The versions of database plugins: 5 has one database per process, 6 many. The service is the same.
+pub const DATABASE_PROTOCOL_VERSIONS: [u32; 2] = [5, 6];
+
 /// The most offers looked at. Real hosts make two.
 const OFFERS_MAX: usize = 64;
 

@@ -35,7 +35,7 @@ impl Catalog {
         Ok(all)
     }
 
-    /// Whether any entry or builtin of that name exists, of either type.
+    /// Whether any entry or builtin of that name exists, of any type.
     pub(crate) async fn knows(&self, name: &PluginName) -> Result<bool, RegisterError> {
         let all = self.entries().await?;
         Ok(all.iter().any(|one| one.name == name.as_str()))

@@ -143,6 +143,11 @@ impl Draft {
     }
 
     fn refuse_what_only_others_have(&self, found: RuntimeKind) -> Result<(), RegisterError> {
+        if (self.key.plugin_type, found) == (PluginType::Database, RuntimeKind::Wasm) {
+            return invalid(
+                "a database plugin runs as a process, and this is a component: register an executable",
+            );
+        }
         let process = &self.process;
         let misplaced = match found {
             RuntimeKind::Wasm if !process.args.is_empty() => Some("args"),
@@ -357,6 +362,22 @@ mod tests {
             assert!(text.contains("env") && !text.contains("hunter2"), "{text}");
         }
         assert!(refusal(|m| m.env = vec!["A=1".to_owned(); WORDS_MAX + 1]).contains("128"));
+    }
+
+    #[test]
+    fn a_database_plugin_is_an_executable() {
+        let of_database = |found| {
+            let mut given = manifest("postgres");
+            given.plugin_type = PluginType::Database;
+            given.check().expect("it is well-formed").into_entry(found)
+        };
+        let entry = of_database(RuntimeKind::Native).expect("it runs as a process");
+        assert_eq!(entry.key.plugin_type, PluginType::Database);
+        let refused = of_database(RuntimeKind::Wasm).expect_err("there is no world for it");
+        assert!(
+            refused.to_string().contains("register an executable"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) async fn launch(
     let limit = timeouts.handshake + timeouts.compile + 4 * timeouts.startup_call;
     let plan = prepared.plan.clone();
     // The mount's services outlive its starts; each start may be of an entry with other limits.
-    plan.services.apply(&plan.limits);
+    plan.services.log().apply(&plan.limits);
     let instance = within(limit, "start", &prepared.plan.label, async {
         prepared.driver.launch(plan).await
     })

@@ -47,6 +47,7 @@ pub(super) async fn enable(
 
 fn new_record(path: MountPath, mount: NewMount) -> Result<Record, MountError> {
     let plugin_type = mount.plugin_type.unwrap_or(PluginType::Secret);
+    check_type(plugin_type)?;
     check_path(&path, plugin_type)?;
     if mount.plugin.is_empty() {
         return Err(MountError::Invalid(
@@ -74,6 +75,15 @@ fn new_record(path: MountPath, mount: NewMount) -> Result<Record, MountError> {
     })
 }
 
+fn check_type(plugin_type: PluginType) -> Result<(), MountError> {
+    match plugin_type {
+        PluginType::Auth | PluginType::Secret => Ok(()),
+        PluginType::Database => Err(MountError::Invalid(
+            "a plugin of type database cannot be enabled at a path: it makes users of a database, and answers no requests".to_owned(),
+        )),
+    }
+}
+
 fn check_path(path: &MountPath, plugin_type: PluginType) -> Result<(), MountError> {
     let of_auth = plugin_type == PluginType::Auth && path.as_str().starts_with("auth/");
     let inside = RESERVED
@@ -91,7 +101,7 @@ fn accessor(plugin_type: PluginType, plugin: &str) -> String {
     let random = Uuid::new_v4().simple().to_string();
     let front = match plugin_type {
         PluginType::Auth => "auth_",
-        PluginType::Secret => "",
+        PluginType::Database | PluginType::Secret => "",
     };
     format!("{front}{plugin}_{}", &random[..8])
 }

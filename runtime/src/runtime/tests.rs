@@ -739,7 +739,7 @@ async fn a_runtime_that_lacks_parts_names_them_all() {
 async fn a_start_takes_over_what_its_entry_may_log() {
     let fixture = Fixture::mounted().await;
     let mount = fixture.runtime.inner.table.all().remove(0);
-    assert_eq!(mount.services().log_bytes_max(), 64 << 10);
+    assert_eq!(mount.services().log().bytes_max(), 64 << 10);
     let manifest = Manifest {
         sha256: hex::encode(Sha256::digest(executable())),
         limits: [("log_bytes".to_owned(), "0".to_owned())].into(),
@@ -750,7 +750,7 @@ async fn a_start_takes_over_what_its_entry_may_log() {
     let mounts = fixture.runtime.inner.table.all();
     let mut limits: Vec<_> = mounts
         .iter()
-        .map(|m| m.services().log_bytes_max())
+        .map(|m| m.services().log().bytes_max())
         .collect();
     limits.sort_unstable();
     assert_eq!(limits, [0, 64 << 10]);

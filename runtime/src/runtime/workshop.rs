@@ -64,7 +64,7 @@ impl Workshop {
         })
     }
 
-    fn driver(&self, kind: RuntimeKind) -> Result<Arc<dyn Driver>, LaunchError> {
+    pub(super) fn driver(&self, kind: RuntimeKind) -> Result<Arc<dyn Driver>, LaunchError> {
         let driver = self.drivers.get(&kind).map(Arc::clone);
         driver.ok_or_else(|| LaunchError::Worker(format!("this runtime cannot run {kind} plugins")))
     }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use palisade_contract::{LogLevel, LogRecord, SystemView};
+use palisade_contract::SystemView;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::deadline::poll_once;
-use super::log::{self, RateBudget, RequestBudget, Taken};
+use super::output::PluginLog;
 use super::scope::Mode;
 use super::system::MountSystem;
 use super::view::View;
@@ -88,11 +88,9 @@ impl Default for StorageLimits {
 pub struct MountServices {
     store: Arc<dyn Store>,
     view: View,
-    label: String,
-    accessor: String,
     system: MountSystem,
     changes: Arc<ChangeFeed>,
-    output: RateBudget,
+    log: Arc<PluginLog>,
     /// A permit for each commit under way; closed with the mount.
     commits: Arc<Semaphore>,
     /// Carries commits through whose callers go away; callers may poll from threads without a runtime.
@@ -105,20 +103,17 @@ impl MountServices {
         Arc::new(Self {
             store: config.store,
             view: View::new(config.prefix, config.storage),
-            label: config.label,
-            accessor: config.accessor,
             system: MountSystem::new(config.facts),
             changes: Arc::new(ChangeFeed::new()),
-            output: RateBudget::new(config.log_bytes),
+            log: PluginLog::new(&config.label, &config.accessor, config.log_bytes),
             commits: Arc::new(Semaphore::new(COMMITS_MAX as usize)),
             runtime: Handle::try_current().ok(),
         })
     }
 
-    /// Takes over what the limits of the mount's entry say of the log. Another registration, or a reload into another
-    /// version, may have other ones; requests that have begun keep what they began with.
-    pub fn apply(&self, limits: &Limits) {
-        self.output.set(limits.log_bytes);
+    /// What the plugin prints, or logs outside of any request.
+    pub fn log(&self) -> &Arc<PluginLog> {
+        &self.log
     }
 
     /// For `setup` and `describe`: storage can be read, writes fail with `cannot write to storage during setup`.
@@ -151,43 +146,14 @@ impl MountServices {
     pub async fn close(&self) {
         let under_way = self.commits.acquire_many(COMMITS_MAX);
         if timeout(CLOSE_TIMEOUT, under_way).await.is_err() {
-            tracing::warn!(plugin = %self.label, "a commit outlasts its mount");
+            tracing::warn!(plugin = %self.label(), "a commit outlasts its mount");
         }
         self.commits.close();
     }
 
-    /// Takes a line of the plugin's own output (stdout or stderr), whatever bytes it has, into the bounded log.
-    pub fn output(&self, stream: &'static str, line: &[u8]) {
-        self.try_output(stream, line);
-    }
-
-    /// The same, which says whether there was room for the line.
-    pub(crate) fn try_output(&self, stream: &'static str, line: &[u8]) -> bool {
-        self.try_log(LogRecord {
-            level: LogLevel::Info,
-            message: &String::from_utf8_lossy(line),
-            fields: &[("stream", stream)],
-        })
-    }
-
-    /// Takes a line that a process logs, outside of any request, into the bounded log.
-    pub fn log(&self, record: LogRecord<'_>) {
-        self.try_log(record);
-    }
-
-    fn try_log(&self, record: LogRecord<'_>) -> bool {
-        let taken = self.output.take(log::size(record), Instant::now());
-        let Taken::Yes { dropped } = taken else {
-            return false;
-        };
-        self.note_dropped(dropped);
-        log::emit(&self.label, &self.accessor, record);
-        true
-    }
-
     /// The entry's name and version, for logs and errors.
     pub fn label(&self) -> &str {
-        &self.label
+        self.log.label()
     }
 
     pub(super) fn store(&self) -> &dyn Store {
@@ -200,26 +166,6 @@ impl MountServices {
 
     pub(super) fn system(&self) -> &dyn SystemView {
         &self.system
-    }
-
-    pub(crate) fn log_bytes_max(&self) -> u64 {
-        self.output.bytes_per_second()
-    }
-
-    pub(super) fn log_within(&self, budget: &RequestBudget, record: LogRecord<'_>) {
-        if budget.take(log::size(record)) {
-            log::emit(&self.label, &self.accessor, record);
-        }
-    }
-
-    /// How many lines of its output found no room since this was last asked.
-    #[cfg(test)]
-    pub(crate) fn take_dropped(&self) -> u64 {
-        self.output.take_dropped()
-    }
-
-    pub(super) fn note_dropped(&self, lines: u64) {
-        log::emit_dropped(&self.label, &self.accessor, lines);
     }
 
     /// Commits, and then tells the other live stores. Both happen even if the caller goes away meanwhile: a commit that
@@ -257,11 +203,5 @@ impl MountServices {
             .iter()
             .map(|write| Arc::from(self.view.relative(write.key())))
             .collect()
-    }
-}
-
-impl Drop for MountServices {
-    fn drop(&mut self) {
-        self.note_dropped(self.output.take_dropped());
     }
 }

@@ -32,7 +32,7 @@ pub struct Scope {
 
 impl Scope {
     pub(super) fn new(services: Arc<MountServices>, mode: Mode, deadline: Deadline) -> Self {
-        let log = RequestBudget::new(services.log_bytes_max());
+        let log = RequestBudget::new(services.log().bytes_max());
         Self {
             call: Arc::new(Call {
                 services,
@@ -107,7 +107,7 @@ impl Host for Scope {
     }
 
     fn log(&self, record: LogRecord<'_>) {
-        self.call.services.log_within(&self.call.log, record);
+        self.call.services.log().log_within(&self.call.log, record);
     }
 
     fn now(&self) -> Timestamp {
@@ -165,7 +165,7 @@ pub(super) struct Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.services.note_dropped(self.log.take_dropped());
+        self.services.log().note_dropped(self.log.take_dropped());
     }
 }
 
@@ -490,7 +490,7 @@ mod tests {
             });
         }
         drop(scope);
-        services.output("stderr", b"raw \xff bytes");
+        services.log().output("stderr", b"raw \xff bytes");
 
         let lines = lines.take();
         assert_eq!(

@@ -17,7 +17,8 @@ impl MountPrefix {
     ///
     /// # Errors
     ///
-    /// When `uuid` is not one segment of letters, digits and `-`: it would name a place inside another mount's.
+    /// When `uuid` is not one segment of letters, digits and `-`: it would name a place inside another mount's. And for
+    /// a database plugin, which has no mount and keeps nothing.
     pub fn new(plugin_type: PluginType, uuid: &str) -> Result<Self, GrammarError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if uuid.is_empty() || !uuid.chars().all(allowed) {
@@ -27,6 +28,10 @@ impl MountPrefix {
         let kind = match plugin_type {
             PluginType::Secret => "logical",
             PluginType::Auth => "auth",
+            PluginType::Database => {
+                let fault = "a database plugin has no storage";
+                return Err(GrammarError::new("mount type", "database", fault));
+            }
         };
         Ok(Self(format!("{kind}/{uuid}/")))
     }

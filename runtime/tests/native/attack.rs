@@ -32,9 +32,12 @@ pub(crate) struct Victim {
     pub(crate) socket: PathBuf,
 }
 
+/// Whether it can be done.
+type Deed = fn(&Victim) -> bool;
+
 /// The names of the deeds that can be done, in the order of trying.
 pub(crate) fn successes(victim: &Victim) -> Vec<String> {
-    let deeds: [(&str, fn(&Victim) -> bool); 12] = [
+    let deeds: [(&str, Deed); 12] = [
         ("read a file", |victim| File::open(&victim.file).is_ok()),
         ("read the passwords of the machine", |_| {
             File::open("/etc/shadow").is_ok()
@@ -77,6 +80,7 @@ fn writes_a_file(victim: &Victim) -> bool {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
+        .truncate(true)
         .open(victim.folder.join("planted"));
     file.and_then(|mut file| file.write_all(b"x")).is_ok()
 }

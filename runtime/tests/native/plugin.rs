@@ -45,6 +45,9 @@ pub(crate) fn run() -> ExitCode {
         "no-certificate" => greet(own_socket(), None),
         "elsewhere" => greet(decoy(), Some(&identity())),
         "silent" => greet(own_socket(), Some(&identity())),
+        "line" => say_and_park(format!("{}\n", argument(2)).as_bytes()),
+        "token" => want_a_token(),
+        "fake" => super::fake::run(&argument(2)),
         "child" => {
             rustix::process::setsid().expect("it leads no group yet");
             park()
@@ -55,6 +58,18 @@ pub(crate) fn run() -> ExitCode {
         }
         other => panic!("no part {other:?}"),
     }
+}
+
+fn argument(number: usize) -> String {
+    std::env::args().nth(number).unwrap_or_default()
+}
+
+/// Ends as a plugin of old without a wrapping token, after it could be seen.
+fn want_a_token() -> ExitCode {
+    std::thread::sleep(Duration::from_millis(200));
+    let words = r#"{"@level":"error","@message":"plugin tls init","error":"no token"}"#;
+    eprintln!("{words}");
+    ExitCode::SUCCESS
 }
 
 fn park() -> ! {
@@ -345,10 +360,6 @@ fn descriptors() -> Vec<String> {
 }
 
 /// Starts a process in a session of its own, which no kill of a group reaches.
-#[expect(
-    clippy::zombie_processes,
-    reason = "that it is left behind is what is tested"
-)]
 fn child() -> u32 {
     let mut child = Command::new("/proc/self/exe");
     let child = child.arg("child").env(PLUGIN_VARIABLE, "").spawn();

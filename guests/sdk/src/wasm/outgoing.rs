@@ -64,6 +64,9 @@ impl From<contract::Description> for backend::Description {
             plugin_type: match description.plugin_type {
                 PluginType::Auth => backend::PluginType::Auth,
                 PluginType::Secret => backend::PluginType::Secret,
+                PluginType::Database => {
+                    unreachable!("`plugin!` takes no other type than secret and auth")
+                }
             },
             version: description.version,
             contract_version: description.contract_version,

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tonic::Status;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -46,7 +47,7 @@ const ANNOUNCEMENTS_MAX: usize = 64;
 pub(super) struct Broker {
     announce: mpsc::Sender<ConnInfo>,
     next_id: AtomicU32,
-    tls: TlsAcceptor,
+    tls: Option<TlsAcceptor>,
     process: u32,
     directory: Arc<RunDir>,
     _stream: Task,
@@ -56,7 +57,7 @@ impl Broker {
     /// Opens the broker's stream, in a task of its own: a Go server answers only when it has something to say.
     pub(super) fn open(
         wire: Wire,
-        tls: Arc<ServerConfig>,
+        tls: Option<Arc<ServerConfig>>,
         process: u32,
         directory: Arc<RunDir>,
     ) -> Self {
@@ -68,7 +69,7 @@ impl Broker {
         Self {
             announce,
             next_id: AtomicU32::new(1),
-            tls: TlsAcceptor::from(tls),
+            tls: tls.map(TlsAcceptor::from),
             process,
             directory,
             _stream: stream,
@@ -153,7 +154,8 @@ async fn hold_stream(wire: Wire, announcements: mpsc::Receiver<ConnInfo>) -> Res
 }
 
 struct Acceptor {
-    tls: TlsAcceptor,
+    /// None in plain text, for a plugin that is only asked what it is.
+    tls: Option<TlsAcceptor>,
     process: u32,
 }
 
@@ -167,8 +169,8 @@ impl Acceptor {
                 continue;
             };
             if is_of(&stream, self.process) {
-                let handshake = self.tls.accept(stream);
-                tokio::spawn(admit(handshake, place, connections.clone()));
+                let tls = self.tls.clone();
+                tokio::spawn(admit(tls, stream, place, connections.clone()));
             }
         }
     }
@@ -176,11 +178,18 @@ impl Acceptor {
 
 /// One handshake in a task of its own, so that one that stalls keeps nobody waiting.
 async fn admit(
-    handshake: tokio_rustls::Accept<UnixStream>,
+    tls: Option<TlsAcceptor>,
+    stream: UnixStream,
     place: OwnedSemaphorePermit,
     connections: mpsc::Sender<Accepted>,
 ) {
-    if let Ok(Ok(stream)) = timeout(TLS_TIMEOUT, handshake).await {
+    let secured = async {
+        match tls {
+            Some(tls) => tls.accept(stream).await.map(Either::Left),
+            None => Ok(Either::Right(stream)),
+        }
+    };
+    if let Ok(Ok(stream)) = timeout(TLS_TIMEOUT, secured).await {
         let _ = connections
             .send(Accepted {
                 stream,
@@ -211,7 +220,7 @@ async fn answer(
 
 /// An accepted connection, and its place among those there may be.
 struct Accepted {
-    stream: TlsStream<UnixStream>,
+    stream: Either<TlsStream<UnixStream>, UnixStream>,
     _place: OwnedSemaphorePermit,
 }
 

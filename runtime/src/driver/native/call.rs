@@ -41,6 +41,33 @@ impl Caller<'_> {
         deadline: Deadline,
         call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
     ) -> Result<T, CallError> {
+        match self.answer(deadline, call).await? {
+            Ok(answer) => Ok(answer),
+            Err(status) => Err(self.explain(&status, deadline).await),
+        }
+    }
+
+    /// The same for services whose errors are statuses: what the plugin says there are its own words, and stay so.
+    pub(super) async fn run_for_words<T>(
+        &self,
+        deadline: Deadline,
+        call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
+    ) -> Result<T, CallError> {
+        match self.answer(deadline, call).await? {
+            Ok(answer) => Ok(answer),
+            Err(status) => match own_words(&status) {
+                Some(error) => Err(self.refused(error, deadline)),
+                None => Err(self.explain(&status, deadline).await),
+            },
+        }
+    }
+
+    /// The answer or the failure of a call that ended by itself.
+    async fn answer<T>(
+        &self,
+        deadline: Deadline,
+        call: Pin<Box<impl Future<Output = Result<Response<T>, Status>>>>,
+    ) -> Result<Result<T, Status>, CallError> {
         if self.process.has_died() {
             return Err(self.found_dead().await);
         }
@@ -50,9 +77,9 @@ impl Caller<'_> {
         let outcome = timeout_at(deadline.at().into(), self.outcome(call)).await;
         match outcome {
             Err(_) => Err(self.late(deadline)),
-            Ok(Outcome::Answer(answer)) => Ok(answer.into_inner()),
+            Ok(Outcome::Answer(answer)) => Ok(Ok(answer.into_inner())),
             Ok(Outcome::Exit(exit)) => Err(self.ended(exit, true)),
-            Ok(Outcome::Failure(status)) => Err(self.explain(&status, deadline).await),
+            Ok(Outcome::Failure(status)) => Ok(Err(status)),
         }
     }
 
@@ -211,6 +238,24 @@ pub(super) fn is_late(status: &Status) -> bool {
     status.code() == Code::DeadlineExceeded
 }
 
+/// What a plugin says went wrong in it, with its text as it is. Codes that gRPC itself gives are not the plugin's.
+fn own_words(status: &Status) -> Option<PluginError> {
+    if is_transport(status) {
+        return None;
+    }
+    match status.code() {
+        Code::InvalidArgument => Some(PluginError::invalid_request(status.message())),
+        Code::Unknown
+        | Code::Internal
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted => Some(PluginError::unknown(status.message())),
+        _ => None,
+    }
+}
+
 /// Whether the failure comes from the connection, and not from the plugin's own words.
 fn is_transport(status: &Status) -> bool {
     status.source().is_some()
@@ -258,6 +303,17 @@ mod tests {
         let text = shown(&status);
         assert!(text.starts_with("Internal: \\u{1b}[31m"), "{text}");
         assert!(text.len() < 300);
+    }
+
+    #[test]
+    fn what_a_plugin_says_in_a_status_keeps_its_text_and_what_grpc_says_does_not() {
+        let said = Status::internal("failed: \u{1b}[31mno\nroute");
+        let words = own_words(&said).expect("the plugin's own");
+        assert_eq!(words.message, "failed: \u{1b}[31mno\nroute");
+        let lost = Status::from_error(Box::new(WireError::NeverSent));
+        for status in [lost, Status::unimplemented("x"), Status::unavailable("x")] {
+            assert_eq!(own_words(&status), None, "{status:?}");
+        }
     }
 
     #[test]

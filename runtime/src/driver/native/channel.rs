@@ -1,8 +1,10 @@
-//! The one connection to a process: mutual TLS pinned both ways on its unix socket, HTTP/2 inside.
+//! The one connection to a process: mutual TLS pinned both ways on its unix socket, HTTP/2 inside. Only a plugin that is
+//! asked for nothing but what it is has no TLS.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use palisade_protocol::cert::{self, Identity, SERVER_NAME};
+use palisade_protocol::cert::{self, Identity, PeerCertificate, SERVER_NAME};
 use palisade_protocol::health::HealthCheckRequest;
 use palisade_protocol::health::health_check_response::ServingStatus;
 use palisade_protocol::health::health_client::HealthClient;
@@ -23,62 +25,71 @@ use crate::worker::Process;
 pub(super) struct Connection {
     pub(super) wire: Wire,
     /// For the host's own sockets: the same identity, the same peer.
-    pub(super) server_tls: Arc<ServerConfig>,
+    pub(super) server_tls: Option<Arc<ServerConfig>>,
 }
 
 impl Connection {
-    /// Connects, proves both sides, and asks whether the plugin serves.
+    /// Connects, proves both sides where there is an identity, and asks whether the plugin serves.
     pub(super) async fn open(
         startup: &Startup<'_>,
         process: &Process,
         peer: Peer,
-        identity: Identity,
+        identity: Option<&Identity>,
     ) -> Result<Self, LaunchError> {
-        let (dialler, server_tls) = tls(&peer, &identity).map_err(|fault| startup.failed(fault))?;
-        let stream = startup
-            .within("connection", dialler.dial(peer, process.id()))
-            .await?;
-        let stream = stream.map_err(|fault| startup.failed(fault))?;
-        let wire = startup.within("connection", Wire::open(stream)).await?;
+        let tls = match (identity, &peer.certificate) {
+            (Some(identity), Some(certificate)) => Some(tls(identity, certificate)),
+            (None, None) => None,
+            // Never plain text for want of one of the two.
+            _ => return Err(startup.failed(ConnectFault::HalfProven)),
+        };
+        let (client_tls, server_tls) = tls
+            .transpose()
+            .map_err(|fault| startup.failed(fault))?
+            .unzip();
+        let connecting = dial(&peer.socket, process.id(), client_tls);
+        let wire = startup.within("connection", connecting).await?;
         let wire = wire.map_err(|fault| startup.failed(fault))?;
         check_health(startup, wire.clone()).await?;
         Ok(Self { wire, server_tls })
     }
 }
 
-fn tls(peer: &Peer, identity: &Identity) -> Result<(Dialler, Arc<ServerConfig>), CertError> {
-    let client = cert::client_config(identity, &peer.certificate)?;
-    let server = cert::server_config(identity, &peer.certificate)?;
-    Ok((
-        Dialler {
-            tls: TlsConnector::from(Arc::new(client)),
-        },
-        Arc::new(server),
-    ))
+fn tls(
+    identity: &Identity,
+    certificate: &PeerCertificate,
+) -> Result<(TlsConnector, Arc<ServerConfig>), CertError> {
+    let client = cert::client_config(identity, certificate)?;
+    let server = cert::server_config(identity, certificate)?;
+    Ok((TlsConnector::from(Arc::new(client)), Arc::new(server)))
 }
 
-struct Dialler {
+async fn dial(
+    socket: &Path,
+    process: u32,
+    tls: Option<TlsConnector>,
+) -> Result<Wire, ConnectFault> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(ConnectFault::Socket)?;
+    if !is_of(&stream, process) {
+        return Err(ConnectFault::Stranger);
+    }
+    let opened = match tls {
+        Some(tls) => Wire::open(secured(stream, tls).await?).await,
+        None => Wire::open(stream).await,
+    };
+    opened.map_err(ConnectFault::Http2)
+}
+
+async fn secured(
+    stream: UnixStream,
     tls: TlsConnector,
-}
-
-impl Dialler {
-    async fn dial(&self, peer: Peer, process: u32) -> Result<TlsStream<UnixStream>, ConnectFault> {
-        let stream = UnixStream::connect(&peer.socket)
-            .await
-            .map_err(ConnectFault::Socket)?;
-        if !is_of(&stream, process) {
-            return Err(ConnectFault::Stranger);
-        }
-        let name = ServerName::try_from(SERVER_NAME).expect("localhost is a well-formed DNS name");
-        let stream = self
-            .tls
-            .connect(name, stream)
-            .await
-            .map_err(ConnectFault::Tls)?;
-        match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Ok(stream),
-            _ => Err(ConnectFault::NoHttp2),
-        }
+) -> Result<TlsStream<UnixStream>, ConnectFault> {
+    let name = ServerName::try_from(SERVER_NAME).expect("localhost is a well-formed DNS name");
+    let stream = tls.connect(name, stream).await.map_err(ConnectFault::Tls)?;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Ok(stream),
+        _ => Err(ConnectFault::NoHttp2),
     }
 }
 
@@ -110,8 +121,12 @@ enum ConnectFault {
     Socket(std::io::Error),
     #[error("its socket is held by another process")]
     Stranger,
+    #[error("one of the two sides has no certificate")]
+    HalfProven,
     #[error("mutual TLS with it failed: {0}")]
     Tls(std::io::Error),
     #[error("its server did not choose HTTP/2 (ALPN h2)")]
     NoHttp2,
+    #[error("HTTP/2 with it failed: {0}")]
+    Http2(h2::Error),
 }

@@ -5,11 +5,11 @@ use std::os::fd::AsFd;
 
 use palisade_protocol::cert::Identity;
 use palisade_protocol::env::{LaunchEnv, OF_ONE_LAUNCH};
-use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
 
+use super::dialect::Dialect;
+use super::plan::ProcessPlan;
 use super::run_dir::RunDir;
 use crate::catalog::Verified;
-use crate::driver::LaunchPlan;
 use crate::worker::{Limit, ProcessSpec};
 
 /// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
@@ -17,14 +17,13 @@ const DESCRIPTORS: u64 = 1024;
 
 /// Everything that the process is given: its entry's arguments and environment, and what the protocol needs.
 pub(super) fn of<'a>(
-    plan: &LaunchPlan,
+    plan: &ProcessPlan<'_>,
     verified: &'a Verified,
     directory: &RunDir,
-    identity: &Identity,
-    server_version: &str,
+    identity: Option<&Identity>,
 ) -> Result<ProcessSpec<'a>, CommandError> {
     let mut env = of_the_entry(&plan.process.env)?;
-    env.extend(of_the_protocol(directory, identity, server_version)?);
+    env.extend(of_the_protocol(plan, directory, identity)?);
     Ok(ProcessSpec {
         executable: verified.sealed().as_fd(),
         argv: argv(plan),
@@ -36,7 +35,7 @@ pub(super) fn of<'a>(
     })
 }
 
-fn argv(plan: &LaunchPlan) -> Vec<String> {
+fn argv(plan: &ProcessPlan<'_>) -> Vec<String> {
     let name = plan.label.replace(char::is_whitespace, "-");
     [name]
         .into_iter()
@@ -61,16 +60,17 @@ fn of_the_entry(env: &[String]) -> Result<BTreeMap<String, String>, CommandError
 }
 
 fn of_the_protocol(
+    plan: &ProcessPlan<'_>,
     directory: &RunDir,
-    identity: &Identity,
-    server_version: &str,
+    identity: Option<&Identity>,
 ) -> Result<Vec<(String, String)>, CommandError> {
     let launch = LaunchEnv {
-        server_version,
-        protocol_versions: &[BACKEND_PROTOCOL_VERSION],
-        certificate: identity.certificate(),
+        application: plan.dialect.application(),
+        server_version: plan.server_version,
+        protocol_versions: plan.dialect.versions(),
+        certificate: identity.map(Identity::certificate),
         socket_dir: Some(directory.path()),
-        metadata_mode: false,
+        metadata_mode: plan.dialect == Dialect::Metadata,
     };
     let text = |(name, value): (String, std::ffi::OsString)| match value.into_string() {
         Ok(value) => Ok((name, value)),

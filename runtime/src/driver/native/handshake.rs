@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use palisade_protocol::cert::PeerCertificate;
 use palisade_protocol::handshake::{Address, Handshake, HandshakeError, LINE_BYTES_MAX};
-use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
+use palisade_protocol::version::OLD_PROTOCOL_VERSIONS;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
+use super::dialect::Dialect;
 use super::output::LastWords;
 use super::run_dir::RunDir;
 use crate::LaunchError;
@@ -19,6 +20,9 @@ use crate::worker::Process;
 
 /// How long to wait for the reason when the output ends before the line.
 const REASON_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What go-plugin says on standard error when it ends because a plugin got no token to fetch its certificate with.
+const TLS_WITHOUT_TOKEN: &str = "plugin tls init";
 
 /// The line, and the pipe that it came from.
 pub(super) struct Greeting {
@@ -30,7 +34,8 @@ pub(super) struct Greeting {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) socket: PathBuf,
-    pub(super) certificate: PeerCertificate,
+    /// There is one exactly where both sides have to prove who they are.
+    pub(super) certificate: Option<PeerCertificate>,
 }
 
 /// Waits for the line.
@@ -69,15 +74,23 @@ async fn read_line(stdout: &mut Receiver) -> Result<Vec<u8>, Fault> {
 }
 
 /// Checks what the line says against what was asked for.
-pub(super) fn peer(handshake: &Handshake, directory: &RunDir) -> Result<Peer, Fault> {
-    if handshake.protocol_version != BACKEND_PROTOCOL_VERSION {
-        return Err(Fault::Version(handshake.protocol_version));
+pub(super) fn peer(
+    handshake: &Handshake,
+    dialect: Dialect,
+    directory: &RunDir,
+) -> Result<Peer, Fault> {
+    if !dialect.versions().contains(&handshake.protocol_version) {
+        return Err(Fault::Version(handshake.protocol_version, dialect));
     }
-    let certificate = handshake.certificate.clone().ok_or(Fault::NoCertificate)?;
+    match (&handshake.certificate, dialect.has_tls()) {
+        (None, true) => return Err(Fault::NoCertificate),
+        (Some(_), false) => return Err(Fault::UnwantedCertificate),
+        (Some(_), true) | (None, false) => {}
+    }
     match &handshake.address {
         Address::Unix(path) if directory.has_socket(path) => Ok(Peer {
             socket: path.clone(),
-            certificate,
+            certificate: handshake.certificate.clone(),
         }),
         other => Err(Fault::Elsewhere(
             other.to_string().escape_debug().to_string(),
@@ -97,6 +110,9 @@ pub(super) enum Fault {
     /// The output ended first, and this is how the process did.
     #[error("it {0} before its handshake line{1}")]
     Exited(String, String),
+    /// It could not serve without what fetches its certificate, as plugins of old do.
+    #[error("it {0} before its handshake line, for want of a wrapping token{1}")]
+    NoToken(String, String),
     /// The pipe could not be read.
     #[error("its output could not be read: {0}")]
     Read(io::Error),
@@ -104,13 +120,14 @@ pub(super) enum Fault {
     #[error(transparent)]
     Line(#[from] HandshakeError),
     /// A protocol that was not offered.
-    #[error(
-        "the plugin chose version {0} of the backend protocol, only {BACKEND_PROTOCOL_VERSION} was offered"
-    )]
-    Version(u32),
+    #[error("the plugin chose version {0} of the {protocol}, offered was {offered}", protocol = .1.protocol(), offered = .1.offered())]
+    Version(u32, Dialect),
     /// It would talk to anybody.
     #[error("the plugin sent no certificate with its handshake, although mutual TLS was asked for")]
     NoCertificate,
+    /// It would talk to nobody without one.
+    #[error("the plugin sent a certificate with its handshake, although no TLS was asked for")]
+    UnwantedCertificate,
     /// It listens where others could.
     #[error(
         "the plugin says that it listens at {0}, which is no socket in its own folder (PLUGIN_UNIX_SOCKET_DIR)"
@@ -119,6 +136,17 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// Whether a plugin that was started as a backend speaks a version of old; with the version, if it said one.
+    pub(super) fn speaks_old(&self) -> Option<Option<u32>> {
+        match self {
+            Self::Version(version, Dialect::Backend) if OLD_PROTOCOL_VERSIONS.contains(version) => {
+                Some(Some(*version))
+            }
+            Self::NoToken(..) => Some(None),
+            _ => None,
+        }
+    }
+
     fn ended(line: Vec<u8>) -> Self {
         match line.as_slice() {
             b"" => Self::Ended,
@@ -136,7 +164,11 @@ impl Fault {
             Self::Ended => match process.exited_within(REASON_TIMEOUT).await {
                 Some(exit) => {
                     words.spoken().await;
-                    Self::Exited(was(&exit.to_string()), words.clause())
+                    let how = was(&exit.to_string());
+                    match words.contain(TLS_WITHOUT_TOKEN) {
+                        true => Self::NoToken(how, words.clause()),
+                        false => Self::Exited(how, words.clause()),
+                    }
                 }
                 None => Self::Ended,
             },
@@ -195,24 +227,66 @@ mod tests {
         let path = directory.path().join("plugin1");
         let _listener = UnixListener::bind(&path).expect("the folder is ours");
         let good = handshake(Address::Unix(path.clone()));
-        assert_eq!(peer(&good, &directory).expect("it is a peer").socket, path);
+        let of = |handshake: &Handshake| peer(handshake, Dialect::Backend, &directory);
+        assert_eq!(of(&good).expect("it is a peer").socket, path);
 
         let bare = Handshake {
             certificate: None,
             ..good.clone()
         };
-        assert!(matches!(peer(&bare, &directory), Err(Fault::NoCertificate)));
+        assert!(matches!(of(&bare), Err(Fault::NoCertificate)));
         let old = Handshake {
             protocol_version: 4,
             ..good
         };
-        assert!(matches!(peer(&old, &directory), Err(Fault::Version(4))));
+        assert!(matches!(of(&old), Err(Fault::Version(4, _))));
         let away = handshake(Address::Tcp("127.0.0.1:22".parse().expect("an address")));
-        assert!(matches!(peer(&away, &directory), Err(Fault::Elsewhere(_))));
+        assert!(matches!(of(&away), Err(Fault::Elsewhere(_))));
         let docker = handshake(Address::Unix("/var/run/docker.sock".into()));
-        assert!(matches!(
-            peer(&docker, &directory),
-            Err(Fault::Elsewhere(_))
-        ));
+        assert!(matches!(of(&docker), Err(Fault::Elsewhere(_))));
+    }
+
+    #[test]
+    fn without_tls_a_certificate_is_as_wrong_as_its_lack_with_it() {
+        let directory = RunDirs::default()
+            .create(None)
+            .expect("a folder can be made");
+        let path = directory.path().join("plugin1");
+        let _listener = UnixListener::bind(&path).expect("the folder is ours");
+        let of = |handshake: &Handshake| peer(handshake, Dialect::Metadata, &directory);
+        let proven = Handshake {
+            protocol_version: 4,
+            ..handshake(Address::Unix(path))
+        };
+        assert!(matches!(of(&proven), Err(Fault::UnwantedCertificate)));
+        let plain = Handshake {
+            certificate: None,
+            ..proven
+        };
+        assert!(of(&plain).is_ok_and(|peer| peer.certificate.is_none()));
+    }
+
+    #[test]
+    fn a_version_that_was_not_offered_is_told_with_those_that_were() {
+        let told = |version, dialect| Fault::Version(version, dialect).to_string();
+        assert_eq!(
+            told(6, Dialect::Backend),
+            "the plugin chose version 6 of the backend protocol, offered was 5"
+        );
+        assert!(told(5, Dialect::Metadata).ends_with("offered was 3 and 4"));
+    }
+
+    #[test]
+    fn only_a_backend_of_old_is_asked_once_more_what_it_is() {
+        let version = |version, dialect| Fault::Version(version, dialect).speaks_old();
+        assert_eq!(version(4, Dialect::Backend), Some(Some(4)));
+        assert_eq!(version(6, Dialect::Backend), None);
+        assert_eq!(version(2, Dialect::Metadata), None);
+        let nothing = String::new;
+        assert_eq!(
+            Fault::NoToken(nothing(), nothing()).speaks_old(),
+            Some(None)
+        );
+        assert_eq!(Fault::Exited(nothing(), nothing()).speaks_old(), None);
     }
 }

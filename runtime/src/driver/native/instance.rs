@@ -4,35 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use palisade_contract::{
-    CONTRACT_VERSION, Description, Existence, PluginError, PluginType, Request, Response,
-    SetupConfig,
-};
+use palisade_contract::{Description, Existence, Request, Response};
 use palisade_protocol::convert::{existence_from_reply, plugin_error, response_from_reply};
-use palisade_protocol::logical::plugin_version_client::PluginVersionClient;
-use palisade_protocol::multiplexing::MultiplexingSupportRequest;
-use palisade_protocol::multiplexing::plugin_multiplexing_client::PluginMultiplexingClient;
-use palisade_protocol::pb::backend_client::BackendClient;
-use palisade_protocol::{MULTIPLEX_ID, logical, pb};
+use palisade_protocol::pb;
 use tokio::time::{Instant, timeout};
-use tonic::metadata::{Ascii, MetadataValue};
-use uuid::Uuid;
 
 use super::broker::Brokered;
 use super::call::{Caller, or_nothing};
+use super::client::{Client, ask_multiplexing};
 use super::process::NativeProcess;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
-use super::wire::Wire;
 use crate::driver::{Exit, Instance, LaunchPlan};
 use crate::services::{Changes, Deadline, Untold};
 use crate::{CallError, LaunchError, Limits};
-
-/// What a message may have on top of its body, in bytes: headers, warnings, lease data.
-const ENVELOPE_BYTES: u64 = 1 << 20;
-
-/// The length of an instance's name, as OpenBao's hosts choose it.
-const MULTIPLEX_ID_CHARS: usize = 10;
 
 /// How long `stop` waits for the process when it has no grace at all.
 const SHUTDOWN_MINIMUM: Duration = Duration::from_millis(50);
@@ -63,7 +48,7 @@ impl NativeInstance {
             services,
             ..
         } = plan;
-        ask_multiplexing(&process, startup).await?;
+        ask_multiplexing(process.wire(), startup).await?;
         let client = Client::new(process.wire(), &limits);
         let services = InstanceServices::new(services, limits.request_timeout);
         let brokered = process.broker().serve(services.routes()).await;
@@ -247,117 +232,4 @@ fn unsent(error: CallError) -> CallError {
         },
         other => other,
     }
-}
-
-/// Learns whether one process could serve many mounts. The name of the instance is sent either way; what the answer
-/// decides is whether a second mount may use this process.
-async fn ask_multiplexing(
-    process: &NativeProcess,
-    startup: &Startup<'_>,
-) -> Result<bool, LaunchError> {
-    let mut client = PluginMultiplexingClient::with_origin(process.wire(), Wire::origin());
-    let question = client.multiplexing_support(MultiplexingSupportRequest {});
-    Ok(startup
-        .optional("multiplexing probe", question)
-        .await?
-        .supported)
-}
-
-/// Calls of one instance into its process.
-struct Client {
-    backend: BackendClient<Wire>,
-    version: PluginVersionClient<Wire>,
-    multiplex_id: MetadataValue<Ascii>,
-}
-
-impl Client {
-    fn new(wire: Wire, limits: &Limits) -> Self {
-        let bytes_max = limits.message_bytes.saturating_add(ENVELOPE_BYTES);
-        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        Self {
-            backend: BackendClient::with_origin(wire.clone(), Wire::origin())
-                .max_decoding_message_size(bytes_max),
-            version: PluginVersionClient::with_origin(wire, Wire::origin()),
-            multiplex_id: multiplex_id(),
-        }
-    }
-
-    /// A request under this instance's name that says until when it is waited for.
-    fn request<T>(&self, message: T, deadline: Deadline) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
-        request
-            .metadata_mut()
-            .insert(MULTIPLEX_ID, self.multiplex_id.clone());
-        request.set_timeout(deadline.left());
-        request
-    }
-
-    async fn set_up(
-        &self,
-        startup: &Startup<'_>,
-        label: &str,
-        config: SetupConfig,
-        broker_id: u32,
-    ) -> Result<(), LaunchError> {
-        let args = self.request(pb::SetupArgs::new(config, broker_id), startup.deadline());
-        let mut backend = self.backend.clone();
-        let reply = startup.call("setup", backend.setup(args)).await?;
-        match reply.err {
-            err if err.is_empty() => Ok(()),
-            err => Err(LaunchError::Setup {
-                plugin: label.to_owned(),
-                error: PluginError::unknown(err),
-            }),
-        }
-    }
-
-    async fn describe(
-        &self,
-        startup: &Startup<'_>,
-        label: &str,
-        expected: PluginType,
-    ) -> Result<Description, LaunchError> {
-        let (mut backend, mut version) = (self.backend.clone(), self.version.clone());
-        let ask = |_: ()| self.request(pb::Empty {}, startup.deadline());
-        let number = startup.call("type", backend.r#type(ask(()))).await?.r#type;
-        let plugin_type = checked_type(label, expected, number)?;
-        let paths = startup
-            .call("special paths", backend.special_paths(ask(())))
-            .await?
-            .paths;
-        let ask = self.request(logical::Empty {}, startup.deadline());
-        let version = startup
-            .optional("version", version.version(ask))
-            .await?
-            .plugin_version;
-        Ok(Description {
-            plugin_type,
-            version,
-            contract_version: CONTRACT_VERSION.to_owned(),
-            special_paths: paths.map(Into::into).unwrap_or_default(),
-        })
-    }
-}
-
-fn checked_type(label: &str, expected: PluginType, number: u32) -> Result<PluginType, LaunchError> {
-    let plugin = label.to_owned();
-    match PluginType::from_backend_number(number) {
-        Some(found) if found == expected => Ok(found),
-        Some(found) => Err(LaunchError::Type {
-            plugin,
-            expected,
-            found,
-        }),
-        None => {
-            let fault = format!("its type has the number {number}; 1 is secret and 2 is auth");
-            Err(LaunchError::Mismatch { plugin, fault })
-        }
-    }
-}
-
-/// A fresh name for an instance. It keeps mounts of one process apart and proves nothing.
-fn multiplex_id() -> MetadataValue<Ascii> {
-    let mut name = Uuid::new_v4().simple().to_string();
-    name.truncate(MULTIPLEX_ID_CHARS);
-    name.parse().expect("hexadecimal digits are plain ASCII")
 }

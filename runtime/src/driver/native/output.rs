@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::lines::Lines;
-use crate::services::MountServices;
+use crate::services::PluginLog;
 
 /// How much is read at once, in bytes.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -64,6 +64,12 @@ impl LastWords {
         let _ = timeout(WORDS_TIMEOUT, self.ended.notified()).await;
     }
 
+    /// Whether a text is among them.
+    pub(super) fn contain(&self, text: &str) -> bool {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&words).contains(text)
+    }
+
     /// The words as a clause of an error, escaped; empty when there are none.
     pub(super) fn clause(&self) -> String {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,16 +83,16 @@ impl LastWords {
 /// Logs standard error line by line, as hclog's JSON where it is that.
 pub(super) fn follow_stderr(
     stderr: OwnedFd,
-    services: &Arc<MountServices>,
+    log: &Arc<PluginLog>,
     words: &LastWords,
 ) -> io::Result<Task> {
     let pipe = Receiver::from_owned_fd(stderr)?;
-    let (services, words) = (Arc::clone(services), words.clone());
+    let (log, words) = (Arc::clone(log), words.clone());
     let ended = Arc::clone(&words.ended);
     let mut reader = LogReader::default();
     let emit = move |line: &[u8]| {
         words.take(line);
-        log(&services, &mut reader, line);
+        take(&log, &mut reader, line);
     };
     Ok(Task::spawn(async move {
         follow(pipe, Lines::default(), emit).await;
@@ -95,21 +101,21 @@ pub(super) fn follow_stderr(
 }
 
 /// Logs what comes on standard output after the handshake; go-plugin's processes have moved it elsewhere by then.
-pub(super) fn follow_stdout(pipe: Receiver, services: &Arc<MountServices>) -> Task {
-    let services = Arc::clone(services);
+pub(super) fn follow_stdout(pipe: Receiver, log: &Arc<PluginLog>) -> Task {
+    let log = Arc::clone(log);
     Task::spawn(follow(pipe, Lines::default(), move |line| {
-        services.output("stdout", line)
+        log.output("stdout", line)
     }))
 }
 
-pub(super) fn log(services: &MountServices, reader: &mut LogReader, line: &[u8]) {
+fn take(log: &PluginLog, reader: &mut LogReader, line: &[u8]) {
     let line = reader.read(line);
     let fields: Vec<_> = line
         .fields
         .iter()
         .map(|(name, value)| (&**name, &**value))
         .collect();
-    services.log(LogRecord {
+    log.log(LogRecord {
         level: line.level,
         message: &line.message,
         fields: &fields,

@@ -14,7 +14,7 @@ use super::output::Task;
 use super::run_dir::RunDir;
 use super::stdio;
 use super::wire::Wire;
-use crate::services::MountServices;
+use crate::services::PluginLog;
 use crate::worker::Process;
 
 /// How long a killed process may take to be gone; only one that hangs in the kernel takes longer.
@@ -37,7 +37,7 @@ impl NativeProcess {
         connection: Connection,
         directory: RunDir,
         outputs: [Task; 2],
-        services: &Arc<MountServices>,
+        log: &Arc<PluginLog>,
     ) -> Arc<Self> {
         let Connection { wire, server_tls } = connection;
         let directory = Arc::new(directory);
@@ -48,7 +48,7 @@ impl NativeProcess {
                 process.id(),
                 Arc::clone(&directory),
             ),
-            _stdio: stdio::follow(wire.clone(), services),
+            _stdio: stdio::follow(wire.clone(), log),
             _outputs: outputs,
             process,
             wire,

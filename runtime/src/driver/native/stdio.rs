@@ -9,7 +9,7 @@ use tonic::Status;
 use super::lines::Lines;
 use super::output::Task;
 use super::wire::Wire;
-use crate::services::MountServices;
+use crate::services::PluginLog;
 
 /// The largest piece that is taken at once, in bytes; go-plugin's have a kibibyte.
 const PIECE_BYTES_MAX: usize = 1 << 20;
@@ -17,27 +17,27 @@ const PIECE_BYTES_MAX: usize = 1 << 20;
 /// Reads until the process ends: an unread stream makes a plugin wait that prints much.
 ///
 /// In a task of its own: a Go server answers with its first piece only, which may never come.
-pub(super) fn follow(wire: Wire, services: &Arc<MountServices>) -> Task {
-    let services = Arc::clone(services);
+pub(super) fn follow(wire: Wire, log: &Arc<PluginLog>) -> Task {
+    let log = Arc::clone(log);
     Task::spawn(async move {
         // The end of the stream, and a plugin without it, are no news.
-        let _ = read(wire, &services).await;
+        let _ = read(wire, &log).await;
     })
 }
 
-async fn read(wire: Wire, services: &MountServices) -> Result<(), Status> {
+async fn read(wire: Wire, log: &PluginLog) -> Result<(), Status> {
     let mut client = GrpcStdioClient::with_origin(wire, Wire::origin())
         .max_decoding_message_size(PIECE_BYTES_MAX);
     let mut pieces = client.stream_stdio(()).await?.into_inner();
     let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
     while let Some(piece) = pieces.message().await? {
         match piece.channel() {
-            Source::Stdout => stdout.take(&piece.data, |line| services.output("stdout", line)),
-            Source::Stderr => stderr.take(&piece.data, |line| services.output("stderr", line)),
+            Source::Stdout => stdout.take(&piece.data, |line| log.output("stdout", line)),
+            Source::Stderr => stderr.take(&piece.data, |line| log.output("stderr", line)),
             Source::Invalid => {}
         }
     }
-    stdout.finish(|line| services.output("stdout", line));
-    stderr.finish(|line| services.output("stderr", line));
+    stdout.finish(|line| log.output("stdout", line));
+    stderr.finish(|line| log.output("stderr", line));
     Ok(())
 }

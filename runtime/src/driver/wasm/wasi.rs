@@ -158,7 +158,7 @@ impl Output {
             if !is_whole || line.is_empty() {
                 continue;
             }
-            let has_room = self.services.try_output(self.stream, &line);
+            let has_room = self.services.log().try_output(self.stream, &line);
             line.clear();
             if !has_room {
                 return;
@@ -169,7 +169,7 @@ impl Output {
     fn hand_on(&self) {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         if !line.is_empty() {
-            self.services.output(self.stream, &line);
+            self.services.log().output(self.stream, &line);
             line.clear();
         }
     }
@@ -236,14 +236,14 @@ mod tests {
     fn ends_of_lines_alone_never_reach_the_log() {
         let output = output(0);
         output.append(&[b'\n'; LINE_BYTES_MAX]);
-        assert_eq!(output.services.take_dropped(), 0);
+        assert_eq!(output.services.log().take_dropped(), 0);
     }
 
     #[test]
     fn the_log_is_asked_once_for_a_write_that_it_has_no_room_for() {
         let output = output(0);
         output.append(&b"x\n".repeat(LINE_BYTES_MAX / 2));
-        assert_eq!(output.services.take_dropped(), 1);
+        assert_eq!(output.services.log().take_dropped(), 1);
     }
 
     #[test]
@@ -252,8 +252,8 @@ mod tests {
         output.append(b"one ");
         output.append(b"line\n");
         output.append(b"and the next");
-        assert_eq!(output.services.take_dropped(), 1);
+        assert_eq!(output.services.log().take_dropped(), 1);
         output.hand_on();
-        assert_eq!(output.services.take_dropped(), 1);
+        assert_eq!(output.services.log().take_dropped(), 1);
     }
 }

@@ -62,13 +62,10 @@ func sleep(file string) {
 	time.Sleep(time.Hour)
 }
 
-// itself runs this program again; one with attributes is detached, so it is not waited for.
+// itself runs this program again; one with attributes is detached, so it is not waited for. It is named by the link of the
+// kernel, because a program that is run from memory has no path that could be opened.
 func itself(role, file string, attributes *syscall.SysProcAttr) error {
-	path, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	command := exec.Command(path, role, file)
+	command := exec.Command("/proc/self/exe", role, file)
 	command.Stdout, command.Stderr, command.SysProcAttr = stdout, stderr, attributes
 	if attributes != nil {
 		return command.Start()

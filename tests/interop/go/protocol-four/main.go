@@ -4,7 +4,11 @@
 // BAO_UNWRAP_TOKEN or VAULT_UNWRAP_TOKEN, and the host's HTTP interface is asked for them. The flags are those that old
 // plugins have for that request.
 //
-// Usage: protocol-four [-ca-cert FILE] [-ca-path FOLDER] [-client-cert FILE] [-client-key FILE] [-tls-skip-verify]
+// With -before-automtls it is older still: it does not know that a host may want mutual TLS without a token, so that in a
+// full launch without one it ends before its handshake.
+//
+// Usage: protocol-four [-before-automtls] [-ca-cert FILE] [-ca-path FOLDER] [-client-cert FILE] [-client-key FILE]
+// [-tls-skip-verify]
 package main
 
 import (
@@ -19,8 +23,14 @@ import (
 
 func main() {
 	meta := &api.PluginAPIClientMeta{}
-	if err := meta.FlagSet().Parse(os.Args[1:]); err != nil {
+	flags := meta.FlagSet()
+	old := flags.Bool("before-automtls", false, "do not know mutual TLS without a token")
+	if err := flags.Parse(os.Args[1:]); err != nil {
 		os.Exit(1)
+	}
+	if *old {
+		os.Unsetenv("BAO_PLUGIN_AUTOMTLS_ENABLED")
+		os.Unsetenv("VAULT_PLUGIN_AUTOMTLS_ENABLED")
 	}
 	provider := api.VaultPluginTLSProvider(meta.GetTLSConfig())
 	goplugin.Serve(serving.Config(4, mock.Factory, provider))
