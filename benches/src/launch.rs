@@ -12,11 +12,11 @@ use anyhow::Context;
 use comfy_table::{Table, presets};
 use palisade_contract::{Json, Operation, PluginType, Request, SetupConfig};
 use palisade_protocol::cert::Identity;
-use palisade_protocol::env::LaunchEnv;
+use palisade_protocol::env::{Application, LaunchEnv};
 use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
 use palisade_runtime::catalog::{PluginDirectory, Program, Verified};
 use palisade_runtime::driver::native::NativeDriver;
-use palisade_runtime::driver::{Driver, Instance, LaunchPlan};
+use palisade_runtime::driver::{Driver, Instance, LaunchPlan, StartTimes};
 use palisade_runtime::services::{Deadline, MountPrefix, MountServices, ServicesConfig};
 use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{Digest, Grants, Limits, ProcessOptions, RuntimeKind, Timeouts, Workers};
@@ -25,6 +25,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::built;
 use crate::sampler::{Effort, Samples};
+
+/// What each of them answers without storage.
+const PATH: &str = "special";
 
 /// How long one start may take on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,6 +41,9 @@ pub struct Launches(Vec<OfOneFile>);
 struct OfOneFile {
     name: &'static str,
     plain: Samples,
+    /// Of a relaunch: until the file executes, and until its handshake line.
+    exec: Samples,
+    greeting: Samples,
     relaunch: Samples,
     cold: Samples,
     /// As go-plugin's own host says of itself: median and 99th percentile.
@@ -65,36 +71,28 @@ struct GoHost {
 pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launches> {
     let rounds = if effort.rounds > 2 { 40 } else { 2 };
     let peers = built::target_directory().join("debug/interop");
-    let files = [
-        ("hostile in Rust", built::program("hostile"), "echo"),
-        (
-            "mock of OpenBao's SDK in Go",
-            peers.join("bao-mock"),
-            "special",
-        ),
-        (
-            "mock of Vault's SDK in Go",
-            peers.join("vault-mock"),
-            "special",
-        ),
-    ];
     let mut all = Vec::new();
-    for (name, file, path) in files.into_iter().filter(|(_, file, _)| file.exists()) {
+    for (name, file, multiplexes) in files(&peers) {
         let host = peers.join("go-host");
         let go_host = host
             .exists()
-            .then(|| measure_go_host(&host, &file, path, rounds));
-        let subject = Subject::of(&workers, file, path).await?;
+            .then(|| measure_go_host(&host, &file, multiplexes, rounds));
+        let subject = Subject::of(&workers, file).await?;
         let mut measured = OfOneFile {
             name,
             plain: Samples::default(),
+            exec: Samples::default(),
+            greeting: Samples::default(),
             relaunch: Samples::default(),
             cold: Samples::default(),
             go_host: go_host.transpose()?,
         };
         for _ in 0..rounds {
             measured.plain.push(subject.start_plainly()?);
-            measured.relaunch.push(subject.relaunch().await?);
+            let (relaunch, steps) = subject.relaunch().await?;
+            measured.relaunch.push(relaunch);
+            measured.exec.push(steps.exec);
+            measured.greeting.push(steps.exec + steps.handshake);
             measured.cold.push(subject.launch_from_disk().await?);
         }
         all.push(measured);
@@ -102,10 +100,21 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launche
     Ok(Launches(all))
 }
 
+/// The executables that are there, by name, and whether each says that it multiplexes.
+fn files(peers: &Path) -> Vec<(&'static str, PathBuf, bool)> {
+    let all = [
+        ("mock in Rust", built::program("mock"), true),
+        ("mock of OpenBao's SDK in Go", peers.join("bao-mock"), false),
+        ("mock of Vault's SDK in Go", peers.join("vault-mock"), false),
+    ];
+    all.into_iter()
+        .filter(|(_, file, _)| file.exists())
+        .collect()
+}
+
 /// One executable, and all that is needed to start it.
 struct Subject {
     file: PathBuf,
-    path: &'static str,
     driver: NativeDriver,
     directory: PluginDirectory,
     digest: Digest,
@@ -113,7 +122,7 @@ struct Subject {
 }
 
 impl Subject {
-    async fn of(workers: &Workers, file: PathBuf, path: &'static str) -> anyhow::Result<Self> {
+    async fn of(workers: &Workers, file: PathBuf) -> anyhow::Result<Self> {
         let directory = PluginDirectory::open(file.parent().context("it lies in a folder")?)?;
         let digest = Digest::new(Sha256::digest(std::fs::read(&file)?).into());
         let driver = NativeDriver::new(workers.clone(), Timeouts::default(), BTreeSet::new());
@@ -122,7 +131,6 @@ impl Subject {
         let verified = directory.verify(command(&file)?, digest).await?;
         Ok(Self {
             file,
-            path,
             driver,
             directory,
             digest,
@@ -135,9 +143,10 @@ impl Subject {
         let folder = tempfile::tempdir()?;
         let identity = Identity::generate()?;
         let env = LaunchEnv {
+            application: Application::Backend,
             server_version: env!("CARGO_PKG_VERSION"),
             protocol_versions: &[BACKEND_PROTOCOL_VERSION],
-            certificate: identity.certificate(),
+            certificate: Some(identity.certificate()),
             socket_dir: Some(folder.path()),
             metadata_mode: false,
         };
@@ -160,12 +169,13 @@ impl Subject {
     }
 
     /// What a restart costs: the sealed copy is there already.
-    async fn relaunch(&self) -> anyhow::Result<Duration> {
+    async fn relaunch(&self) -> anyhow::Result<(Duration, StartTimes)> {
         let begun = Instant::now();
         let instance = self.first_answer(self.verified.clone()).await?;
         let took = begun.elapsed();
+        let steps = instance.start_times().context("it is a process")?;
         instance.stop(GRACE).await;
-        Ok(took)
+        Ok((took, steps))
     }
 
     /// What a first start costs: the file is read, copied and hashed. The system has it in memory, as it has the plain one.
@@ -185,7 +195,7 @@ impl Subject {
         let instance = self.driver.launch(plan(verified)?).await?;
         let deadline = Deadline::after(PATIENCE);
         instance.initialize(deadline).await?;
-        let request = Request::new(Operation::Read, self.path, Json::null());
+        let request = Request::new(Operation::Read, PATH, Json::null());
         instance.handle(request, deadline).await?;
         Ok(instance)
     }
@@ -214,10 +224,16 @@ fn plan(verified: Verified) -> anyhow::Result<LaunchPlan> {
 }
 
 /// go-plugin's own host, on the same executable; it measures itself.
-fn measure_go_host(host: &Path, file: &Path, path: &str, rounds: u32) -> anyhow::Result<GoHost> {
+fn measure_go_host(
+    host: &Path,
+    file: &Path,
+    multiplexes: bool,
+    rounds: u32,
+) -> anyhow::Result<GoHost> {
     let output = Command::new(host)
         .arg(format!("-plugin={}", file.display()))
-        .arg(format!("-path={path}"))
+        .arg(format!("-path={PATH}"))
+        .arg(format!("-multiplex={multiplexes}"))
         .arg(format!("-launches={rounds}"))
         .arg("-calls=0")
         .stderr(Stdio::null())
@@ -260,12 +276,17 @@ impl OfOneFile {
             )
         };
         let mut rows = vec![
-            of("plain start, to its handshake line (floor)", &self.plain),
             of(
-                "restart from the sealed copy, to its first answer",
-                &self.relaunch,
+                "plain start of the file, to its handshake line (floor)",
+                &self.plain,
             ),
-            of("start from disk, to its first answer", &self.cold),
+            of(
+                "sealed copy, until it executes behind its walls",
+                &self.exec,
+            ),
+            of("sealed copy, to its handshake line", &self.greeting),
+            of("sealed copy, to its first answer", &self.relaunch),
+            of("from disk, to its first answer", &self.cold),
         ];
         rows.extend(self.go_host.map(|host| {
             let Spread { p50, p99 } = host.launch_us;

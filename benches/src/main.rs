@@ -48,8 +48,9 @@ fn measure(arguments: &[String]) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     threads.block_on(async {
-        println!("{}\n", call::compare(workers.clone(), effort).await?);
-        println!("{}", launch::compare(workers, effort).await?);
+        let calls = Box::pin(call::compare(workers.clone(), effort)).await?;
+        let launches = Box::pin(launch::compare(workers, effort)).await?;
+        println!("{calls}\n\n{launches}");
         Ok(())
     })
 }

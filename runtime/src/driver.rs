@@ -93,10 +93,26 @@ pub trait Instance: Send + Sync {
         None
     }
 
+    /// How long it took to start its process, if it has one of its own.
+    fn start_times(&self) -> Option<StartTimes> {
+        None
+    }
+
     /// Bytes of memory it holds now, as far as the driver can tell.
     fn memory_bytes(&self) -> Option<u64> {
         None
     }
+}
+
+/// How long the steps took by which a process was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartTimes {
+    /// Until it executed its file, behind its walls.
+    pub exec: Duration,
+    /// From there to its handshake line, which is the plugin's own time.
+    pub handshake: Duration,
+    /// From there to a connection on which it said that it serves.
+    pub connection: Duration,
 }
 
 /// How an instance ended.

@@ -40,6 +40,8 @@ const DIFFERENCES: &[Difference] = &[
     shared("endless_recursion_ends_the_call_and_nothing_else"),
     shared("a_caller_that_goes_away_leaves_the_mount_in_order"),
     shared("requests_run_side_by_side"),
+    shared("a_transaction_that_lost_to_another_request_is_told"),
+    shared("a_write_after_a_commit_and_before_the_answer_follows_the_rule_of_the_mode"),
     shared("a_crash_is_told_and_the_next_request_is_served"),
     shared("an_exit_is_told_and_the_next_request_is_served"),
     shared("a_crash_of_one_mount_leaves_its_sister_alone"),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use palisade_runtime::contract::{Operation, PluginErrorKind};
-use palisade_tests::{Guest, Harness, Mode, expect_plugin_error};
+use palisade_runtime::{CallError, ErrorKind};
+use palisade_tests::{Guest, Harness, Mode, expect_kind, expect_plugin_error};
 use serde_json::{Value, json};
 
 use crate::case::cases;
@@ -17,6 +18,8 @@ cases! {
     a_transaction_sees_its_own_writes_and_commits_as_a_whole,
     a_transaction_that_is_rolled_back_leaves_nothing,
     a_transaction_that_met_a_newer_write_conflicts,
+    a_transaction_that_lost_to_another_request_is_told,
+    a_write_after_a_commit_and_before_the_answer_follows_the_rule_of_the_mode,
     writes_before_an_error_are_kept,
     writes_before_a_trap_follow_the_rule_of_the_mode,
     writes_before_a_timeout_follow_the_rule_of_the_mode,
@@ -162,6 +165,55 @@ async fn a_transaction_that_met_a_newer_write_conflicts(h: Harness) {
         error.to_string().contains("transaction commit failed"),
         "{error}"
     );
+}
+
+async fn a_transaction_that_lost_to_another_request_is_told(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    put_all(&h, &["a"]).await;
+    let steps = json!([
+        { "op": "get", "key": "a" },
+        { "op": "wait", "value": "300" },
+        { "op": "put", "key": "a", "value": "lost" },
+    ]);
+    let answer = beside_writers(&h, json!({ "steps": steps })).await;
+    assert!(has_lost(&answer.unwrap()));
+    assert_eq!(stored(&h, "a").await, "won");
+}
+
+/// What a component commits is its request's own until it returns: the newer write comes in between.
+async fn a_write_after_a_commit_and_before_the_answer_follows_the_rule_of_the_mode(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    put_all(&h, &["a"]).await;
+    let steps = json!([{ "op": "get", "key": "a" }, { "op": "put", "key": "a", "value": "mine" }]);
+    let body = json!({ "steps": steps, "pause": 300 });
+    // Should the newer write come before the commit, the plugin itself is told.
+    let outcome = loop {
+        match beside_writers(&h, body.clone()).await {
+            Ok(answer) if has_lost(&answer) => {}
+            outcome => break outcome,
+        }
+    };
+    match h.mode.is_wasm() {
+        true => drop(expect_kind(outcome, ErrorKind::Conflict)),
+        false => assert_eq!(outcome.unwrap()["committed"], true),
+    }
+}
+
+/// Runs a transaction while others write the key that it reads.
+async fn beside_writers(h: &Harness, transaction: Value) -> Result<Value, CallError> {
+    let running = {
+        let h = h.clone();
+        tokio::spawn(async move { h.write("hostile/tx", transaction).await })
+    };
+    while !running.is_finished() {
+        let won = json!({ "value": "won" });
+        h.write("hostile/store/a", won).await.unwrap();
+    }
+    running.await.unwrap()
+}
+
+fn has_lost(answer: &Value) -> bool {
+    answer["committed"] == false && answer["end_error"]["kind"] == "Conflict"
 }
 
 async fn writes_before_an_error_are_kept(h: Harness) {

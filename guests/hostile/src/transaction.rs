@@ -1,5 +1,7 @@
 //! Transactions, step by step, and one that is bound to meet a newer write.
 
+use std::time::Duration;
+
 use palisade_plugin::{
     Answer, Call, Failure, Field, HostError, Json, Path, Storage, StorageEntry, TransactionMode,
     data, pattern,
@@ -14,16 +16,20 @@ const MODE: Field<String> =
     Field::string("mode", "read-only or read-write.").default("\"read-write\"");
 const STEPS: Field<Json> = Field::any(
     "steps",
-    "A list of {op, key, value}; op is get, put, delete or list.",
+    "A list of {op, key, value}; op is get, put, delete, list, or wait with milliseconds as value.",
 );
 const COMMIT: Field<bool> =
     Field::bool("commit", "Whether to commit or to roll back.").default("true");
+
+const PAUSE: Field<i64> =
+    Field::int("pause", "How long to wait after the end, in milliseconds.").default("0");
 
 pub(crate) fn path() -> Path<Hostile> {
     Path::new("tx")
         .field(&MODE)
         .field(&STEPS)
         .field(&COMMIT)
+        .field(&PAUSE)
         .write(run)
         .help(
             "One transaction.",
@@ -58,6 +64,7 @@ enum Op {
     Put,
     Delete,
     List,
+    Wait,
 }
 
 async fn run(_: &Hostile, call: Call<'_>) -> Answer {
@@ -73,7 +80,10 @@ async fn run(_: &Hostile, call: Call<'_>) -> Answer {
     let transaction = call.storage().begin(mode).await?;
     let mut results = Vec::new();
     for step in steps {
-        let outcome = take(transaction.as_ref(), step).await;
+        let outcome = match step.op {
+            Op::Wait => wait(&call, step.value.parse().unwrap_or(0)).await,
+            _ => take(transaction.as_ref(), step).await,
+        };
         results.push(outcome.unwrap_or_else(|error| failed(&error)));
     }
     let commit = call.value(&COMMIT)?;
@@ -81,6 +91,7 @@ async fn run(_: &Hostile, call: Call<'_>) -> Answer {
         true => transaction.commit().await,
         false => transaction.rollback().await,
     };
+    wait(&call, u64::try_from(call.value(&PAUSE)?).unwrap_or(0)).await?;
     data(&json!({
         "results": results,
         "committed": commit && end.is_ok(),
@@ -103,7 +114,18 @@ async fn take(storage: &dyn Storage, step: Step) -> Result<Value, HostError> {
             Ok(json!({}))
         }
         Op::List => Ok(json!({ "keys": storage.list(&step.key).await? })),
+        Op::Wait => Ok(json!({})),
     }
+}
+
+/// Passes the time with reads that are no part of the transaction.
+async fn wait(call: &Call<'_>, milliseconds: u64) -> Result<Value, HostError> {
+    let time = Duration::from_millis(milliseconds);
+    let end = call.now().saturating_add(time);
+    while call.now() < end {
+        call.storage().get("wait").await?;
+    }
+    Ok(json!({}))
 }
 
 /// The error as the plugin sees it: its kind and its text.

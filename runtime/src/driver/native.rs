@@ -24,12 +24,13 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use palisade_protocol::cert::{CertError, Identity};
 
 use crate::catalog::Program;
-use crate::driver::{DatabasePlan, DatabasePlugin, Driver, Instance, LaunchPlan};
+use crate::driver::{DatabasePlan, DatabasePlugin, Driver, Instance, LaunchPlan, StartTimes};
 use crate::worker::{Layer, ProcessSpec, Sandbox, SpawnedProcess};
 use crate::{LaunchError, Timeouts, Workers};
 
@@ -137,6 +138,7 @@ impl NativeDriver {
             .create(sandbox.own_user())
             .map_err(|fault| startup.failed(fault))?;
         let identity = identity(plan).map_err(|fault| startup.failed(fault))?;
+        let begun = Instant::now();
         let SpawnedProcess {
             process,
             stdout,
@@ -144,17 +146,30 @@ impl NativeDriver {
         } = self
             .spawn(plan, &startup, &directory, identity.as_ref(), sandbox)
             .await?;
+        let executed = Instant::now();
         let words = LastWords::default();
         let errors = output::follow_stderr(stderr, plan.log, &words)
             .map_err(|fault| startup.failed(fault))?;
         let greeting = handshake::read(stdout, &process, &words, self.timeouts.handshake).await;
         let greeting = greeting.map_err(|fault| self.no_greeting(plan.label, fault))?;
+        let greeted = Instant::now();
         let outputs = [errors, output::follow_stdout(greeting.stdout, plan.log)];
         let version = greeting.handshake.protocol_version;
         let peer = handshake::peer(&greeting.handshake, plan.dialect, &directory)
             .map_err(|fault| self.no_greeting(plan.label, fault))?;
         let connection = Connection::open(&startup, &process, peer, identity.as_ref()).await?;
-        let process = NativeProcess::new(process, connection, directory, outputs, plan.log);
+        let times = StartTimes {
+            exec: executed - begun,
+            handshake: greeted - executed,
+            connection: greeted.elapsed(),
+        };
+        tracing::debug!(
+            plugin = plan.label,
+            pid = process.id(),
+            ?times,
+            "a process was started"
+        );
+        let process = NativeProcess::new(process, connection, directory, outputs, times, plan.log);
         Ok((process, version))
     }
 

@@ -7,7 +7,7 @@
 use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::panic::catch_unwind;
 use std::ptr;
 
@@ -53,10 +53,9 @@ pub(super) fn spawn(
 ) -> Result<Child, String> {
     let birth = Birth::prepare(start, descriptors, group).map_err(|fault| fault.to_string())?;
     let (report, faults) = pipe_with(PipeFlags::CLOEXEC).map_err(|fault| fault.to_string())?;
-    // SAFETY: the spawner has one thread, and the child ends in `live`.
-    match unsafe { fork(birth.namespaces) }.map_err(|fault| fault.to_string())? {
-        Side::Child => birth.live(faults),
-        Side::Parent(child) => {
+    match birth.fork().map_err(|fault| fault.to_string())? {
+        (Side::Child, is_member) => birth.live(faults, is_member),
+        (Side::Parent(child), _) => {
             drop(faults);
             match complaint(report) {
                 None => Ok(child),
@@ -140,9 +139,23 @@ impl<'a> Birth<'a> {
         })
     }
 
+    /// Makes the child, and tells whether it was born into its group of version 2. Old kernels make none there.
+    fn fork(&self) -> io::Result<(Side, bool)> {
+        let home = self.group.and_then(Group::home);
+        if let Some(home) = home {
+            // SAFETY: the spawner has one thread, and the child ends in `live`.
+            if let Ok(side) = unsafe { fork(self.namespaces, Some(home.as_fd())) } {
+                return Ok((side, true));
+            }
+        }
+        // SAFETY: as above.
+        Ok((unsafe { fork(self.namespaces, None) }?, false))
+    }
+
     /// The life of the child. It never returns into the spawner's code, of which it is a copy.
-    fn live(&self, faults: OwnedFd) -> ! {
-        let outcome = catch_unwind(std::panic::AssertUnwindSafe(|| self.become_it()));
+    fn live(&self, faults: OwnedFd, is_member: bool) -> ! {
+        let become_it = std::panic::AssertUnwindSafe(|| self.become_it(is_member));
+        let outcome = catch_unwind(become_it);
         let code = match outcome {
             Ok(Ok(code)) => code,
             Ok(Err(fault)) => complain(faults, &fault),
@@ -153,9 +166,9 @@ impl<'a> Birth<'a> {
     }
 
     /// The steps, in the order that leaves no window. Returns only as a probe.
-    fn become_it(&self) -> Result<i32, String> {
+    fn become_it(&self, is_member: bool) -> Result<i32, String> {
         setsid().map_err(at("new session"))?;
-        self.group.map_or(Ok(()), Group::enter)?;
+        self.group.map_or(Ok(()), |group| group.enter(is_member))?;
         for (limit, value) in &self.start.limits {
             set_limit(*limit, *value).map_err(at("resource limit"))?;
         }

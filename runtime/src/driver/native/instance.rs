@@ -15,7 +15,7 @@ use super::client::{Client, ask_multiplexing};
 use super::process::NativeProcess;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
-use crate::driver::{Exit, Instance, LaunchPlan};
+use crate::driver::{Exit, Instance, LaunchPlan, StartTimes};
 use crate::services::{Changes, Deadline, Untold};
 use crate::{CallError, LaunchError, Limits};
 
@@ -203,6 +203,10 @@ impl Instance for NativeInstance {
 
     fn process_id(&self) -> Option<u32> {
         Some(self.process.process().id())
+    }
+
+    fn start_times(&self) -> Option<StartTimes> {
+        Some(self.process.start_times())
     }
 
     fn memory_bytes(&self) -> Option<u64> {

@@ -14,6 +14,7 @@ use super::output::Task;
 use super::run_dir::RunDir;
 use super::stdio;
 use super::wire::Wire;
+use crate::driver::StartTimes;
 use crate::services::PluginLog;
 use crate::worker::Process;
 
@@ -25,6 +26,7 @@ pub(super) struct NativeProcess {
     process: Process,
     wire: Wire,
     broker: Broker,
+    start_times: StartTimes,
     _outputs: [Task; 2],
     _stdio: Task,
     _directory: Arc<RunDir>,
@@ -37,6 +39,7 @@ impl NativeProcess {
         connection: Connection,
         directory: RunDir,
         outputs: [Task; 2],
+        start_times: StartTimes,
         log: &Arc<PluginLog>,
     ) -> Arc<Self> {
         let Connection { wire, server_tls } = connection;
@@ -52,6 +55,7 @@ impl NativeProcess {
             _outputs: outputs,
             process,
             wire,
+            start_times,
             _directory: directory,
         })
     }
@@ -66,6 +70,10 @@ impl NativeProcess {
 
     pub(super) fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    pub(super) fn start_times(&self) -> StartTimes {
+        self.start_times
     }
 
     /// Asks it to end, and ends it at `until`.

@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use super::{Layer, Sandbox, at};
@@ -127,6 +129,9 @@ impl Cgroups {
         let folder = place.group.join(self.next.to_string());
         make_folder(&folder).map_err(|fault| format!("{}: {fault}", folder.display()))?;
         group.folders.insert(folder.clone());
+        if place.version == Version::Two {
+            group.home = Some(folder.clone());
+        }
         for (file, value) in settings(controller, place.version, sandbox) {
             set(&folder, file, &value)?;
         }
@@ -193,12 +198,21 @@ fn make_folder(path: &Path) -> io::Result<()> {
 #[derive(Default)]
 pub(in crate::worker) struct Group {
     folders: BTreeSet<PathBuf>,
+    /// The one of version 2, into which a process can be born.
+    home: Option<PathBuf>,
 }
 
 impl Group {
-    /// Moves the calling process in, and with it everything it will ever start.
-    pub(in crate::worker) fn enter(&self) -> Result<(), String> {
-        for folder in self.folders.iter() {
+    /// The folder of version 2, opened to be born into.
+    pub(in crate::worker) fn home(&self) -> Option<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, self.home.as_ref()?, flags, Mode::empty()).ok()
+    }
+
+    /// Moves the calling process in, and with it everything it will ever start; it may be at home already.
+    pub(in crate::worker) fn enter(&self, is_at_home: bool) -> Result<(), String> {
+        let done = self.home.as_ref().filter(|_| is_at_home);
+        for folder in self.folders.iter().filter(|folder| Some(*folder) != done) {
             let file = folder.join("cgroup.procs");
             // Zero is whoever writes.
             fs::write(&file, "0").map_err(|fault| format!("{}: {fault}", file.display()))?;
@@ -410,6 +424,7 @@ fn remove_left(group: &Path) {
     for child in children.filter(|child| child.path().is_dir()) {
         let left = Group {
             folders: [child.path()].into(),
+            home: None,
         };
         left.kill();
         let until = Instant::now() + KILL_PATIENCE;
