@@ -1,11 +1,12 @@
 //! The server from its first setting to its last connection.
 //!
-//! Boot order: settings, log, signals, sockets (a second server fails here, before it touches anything), storage, barrier,
+//! Boot order: settings, log, memory, signals, sockets (a second server fails here, before it touches anything), storage, barrier,
 //! identity and root token, plugin directory, runtime, API. Stopping is the way back: no new connections, drain, runtime,
 //! end.
 
 mod banner;
 mod identity;
+mod memory;
 mod plan;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ pub(crate) async fn serve(args: args::Server, workers: Workers) -> ExitCode {
 async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
     let plan = Plan::of(args)?;
     start_log(&plan.log_level)?;
+    memory::guard();
     let mut signals = Signals::catch()
         .map_err(|fault| Failure::coded(INTERNAL, format!("signals cannot be caught: {fault}")))?;
     let listeners = Listeners::open(&plan.listeners)

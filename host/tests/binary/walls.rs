@@ -2,7 +2,7 @@
 //! and what is left of them for a server that is nobody in particular.
 
 use std::fs::{Permissions, copy, set_permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -191,6 +191,9 @@ fn a_server_of_an_ordinary_user_serves_and_says_what_it_lacks() {
     for wall in ["seccomp", "landlock.files"] {
         assert!(active.contains(&wall.to_owned()), "{active:?}");
     }
+    // What is not to be dumped is the machine's and not the user's.
+    let environ = format!("/proc/{}/environ", server.child.id());
+    assert_eq!(std::fs::metadata(environ).unwrap().uid(), 0);
     uses_a_plugin(&server, &digest);
     let demanding = register(&digest, &["-require=user"]);
     server.ok(&words(&demanding));
