@@ -425,7 +425,7 @@ async fn limits_and_folder_are_its_own(host: Host) {
         .find(|line| line.starts_with("Max core file size"));
     assert_eq!(
         core.and_then(|line| line.split_whitespace().nth(4)),
-        Some("0"),
+        Some("1"),
         "{limits}"
     );
     let pid = plugin

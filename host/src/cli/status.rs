@@ -90,17 +90,11 @@ fn protections(found: Option<&Value>) -> Vec<[String; 2]> {
         let names = found?.get(key)?.as_array()?.iter().map(go_text);
         Some(names.collect::<Vec<_>>().join(" "))
     };
-    let lacking = found.and_then(|found| found.get("lacking")?.as_object());
-    let lacking = lacking.into_iter().flatten();
-    let row = |title: &str, text: String| [title.to_owned(), text];
+    let row = |title: &str, names: String| [title.to_owned(), names];
     let active = list("active").map(|names| row("Process Protections", names));
-    active
-        .into_iter()
-        .chain(
-            lacking
-                .map(|(layer, fault)| row("Process Lacks", format!("{layer}: {}", go_text(fault)))),
-        )
-        .collect()
+    let lacking = list("lacking").filter(|names| !names.is_empty());
+    let lacking = lacking.map(|names| row("Process Lacks", names));
+    active.into_iter().chain(lacking).collect()
 }
 
 #[cfg(test)]
@@ -120,12 +114,12 @@ mod tests {
     fn what_processes_lack_has_a_row_of_its_own() {
         let status = object(json!({PROTECTIONS: {
             "active": ["seccomp", "user"],
-            "lacking": {"cgroup.memory": "no such controller"},
+            "lacking": ["cgroup.memory", "cgroup.pids"],
         }}));
         let rows = rows(&status);
         let expected = [
             ["Process Protections", "seccomp user"],
-            ["Process Lacks", "cgroup.memory: no such controller"],
+            ["Process Lacks", "cgroup.memory cgroup.pids"],
         ];
         assert_eq!(rows[1..], expected.map(|row| row.map(str::to_owned)));
     }

@@ -66,11 +66,9 @@ fn told(server: &Server) -> (Vec<String>, Vec<String>, bool) {
     let active = active
         .map(|name| name.as_str().unwrap().to_owned())
         .collect();
-    let lacking = walls["lacking"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
+    let lacking = walls["lacking"].as_array().unwrap().iter();
+    let lacking = lacking
+        .map(|name| name.as_str().unwrap().to_owned())
         .collect();
     (active, lacking, walls["degraded"].as_bool().unwrap())
 }
@@ -87,25 +85,19 @@ fn uses_a_plugin(server: &Server, digest: &str) {
 }
 
 #[test]
-fn every_wall_is_listed_as_active_or_as_lacking_with_the_reason() {
+fn every_wall_is_listed_as_active_or_as_lacking() {
     let server = Server::development(&["-dev-no-kv"]);
     let (active, lacking, degraded) = told(&server);
     assert_eq!(active.len() + lacking.len(), WALLS);
     assert_eq!(degraded, !lacking.is_empty());
     let text = server.ok(&["status"]);
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("Process Protections"));
-    assert!(
-        active
-            .iter()
-            .all(|name| line.unwrap().contains(name.as_str())),
-        "{text}"
-    );
-    let reasons = text
-        .lines()
-        .filter(|line| line.starts_with("Process Lacks"));
-    assert_eq!(reasons.count(), lacking.len(), "{text}");
+    let names_all = |title: &str, names: &[String]| {
+        let line = text.lines().find(|line| line.starts_with(title));
+        let line = line.unwrap_or_default();
+        names.iter().all(|name| line.contains(name.as_str()))
+    };
+    assert!(names_all("Process Protections", &active), "{text}");
+    assert!(names_all("Process Lacks", &lacking), "{text}");
 }
 
 #[test]

@@ -12,6 +12,13 @@ use super::sandbox::{Layer, probe};
 /// How long one probe may take; it takes a few milliseconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How the kernel ends a process for want of memory.
+const SIGNAL_KILL: i32 = 9;
+
+/// What a server lacks that can become another user and not more.
+const NO_RULE: &str =
+    "besides SETUID and SETGID it takes the capabilities CHOWN, DAC_OVERRIDE and SYS_ADMIN";
+
 /// The user that a probe becomes: one that no machine gives out.
 const PROBE_USER: u32 = 0x7fff_fffe;
 
@@ -68,9 +75,12 @@ async fn try_one(link: &Link, layer: Layer) -> Result<(), String> {
     match run(link, layer).await.map_err(reason)? {
         Some(ProcessExit::Code(0)) => Ok(()),
         // That is how this one shows that it holds.
-        Some(ProcessExit::Signal(_) | ProcessExit::OutOfMemory) if layer == Layer::MemoryLimit => {
+        Some(ProcessExit::Signal(SIGNAL_KILL) | ProcessExit::OutOfMemory)
+            if layer == Layer::MemoryLimit =>
+        {
             Ok(())
         }
+        Some(ProcessExit::Code(_)) if layer == Layer::User => Err(NO_RULE.to_owned()),
         Some(ProcessExit::Code(_)) => Err("it was put up and does not hold".to_owned()),
         Some(exit) => Err(format!("its probe {exit}")),
         None => Err(format!("its probe took longer than {PROBE_TIMEOUT:?}")),

@@ -6,10 +6,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
 use rustix::net::SendFlags;
 use rustix::process::{
     PidfdFlags, Resource, Rlimit, Signal, WaitIdStatus, getppid, getrlimit, kill_process_group,
-    pidfd_open, set_child_subreaper, setrlimit,
+    pidfd_open, set_child_subreaper, setrlimit, umask,
 };
 
 use super::command::{self, Descriptors};
@@ -58,6 +59,8 @@ pub(super) fn run(socket: BorrowedFd<'_>) -> u8 {
         remnants: BTreeSet::new(),
     };
     raise_descriptor_limit();
+    // What is made for a process has to be readable for its user, whatever mask the server was started with.
+    umask(Mode::from_raw_mode(0o022));
     while spawner.turn(server.as_fd()) {}
     spawner.end_everything();
     spawner.clear_up_after(server.as_fd());

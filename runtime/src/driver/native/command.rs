@@ -15,6 +15,10 @@ use crate::worker::{Limit, ProcessSpec};
 /// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
 const DESCRIPTORS: u64 = 1024;
 
+/// The size of a core file at which the kernel makes none, not even for a program that takes them from a pipe: with zero
+/// it still asks such a program.
+const NO_CORE: u64 = 1;
+
 /// Everything that the process is given: its entry's arguments and environment, and what the protocol needs.
 pub(super) fn of<'a>(
     plan: &ProcessPlan<'_>,
@@ -30,7 +34,7 @@ pub(super) fn of<'a>(
         env: env.into_iter().collect(),
         directory: Some(directory.text().to_owned()),
         remnant: Some(directory.root_text().to_owned()),
-        limits: vec![(Limit::Core, 0), (Limit::Descriptors, DESCRIPTORS)],
+        limits: vec![(Limit::Core, NO_CORE), (Limit::Descriptors, DESCRIPTORS)],
         sandbox: None,
     })
 }

@@ -3,7 +3,7 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,34 @@ const SOCKET_NAME_BYTES: usize = 32;
 /// Where a driver makes them. Others may pass through it (mode 0711), and see nothing. Removed with this value and the last in it.
 #[derive(Default)]
 pub(super) struct RunDirs {
-    root: Mutex<Option<Arc<TempDir>>>,
+    root: Mutex<Option<Root>>,
+}
+
+/// The folder of them all, and what it was when it was made.
+struct Root {
+    folder: Arc<TempDir>,
+    device: u64,
+    inode: u64,
+}
+
+impl Root {
+    fn make() -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("palisade-").tempdir()?;
+        // The mode would lose what the mask of this process takes away.
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711))?;
+        let made = folder.path().symlink_metadata()?;
+        Ok(Self {
+            folder: Arc::new(folder),
+            device: made.dev(),
+            inode: made.ino(),
+        })
+    }
+
+    /// Whether it is still what lies at its path: once it is gone, anybody can make something of its name.
+    fn is_there(&self) -> bool {
+        let found = self.folder.path().symlink_metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
 }
 
 /// A folder that only its owner can enter (mode 0700), removed when the value is dropped.
@@ -34,14 +61,10 @@ impl RunDirs {
     /// The folder of them all, made at the first use, and again when a cleaner of temporary files has removed it.
     fn root(&self) -> io::Result<Arc<TempDir>> {
         let mut held = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = held.as_ref().filter(|root| root.path().is_dir()) {
-            return Ok(Arc::clone(root));
+        if let Some(root) = held.as_ref().filter(|root| root.is_there()) {
+            return Ok(Arc::clone(&root.folder));
         }
-        let made = tempfile::Builder::new()
-            .prefix("palisade-")
-            .permissions(Permissions::from_mode(0o711))
-            .tempdir()?;
-        Ok(Arc::clone(held.insert(Arc::new(made))))
+        Ok(Arc::clone(&held.insert(Root::make()?).folder))
     }
 
     /// A folder for a process that runs as `owner`; as this process's own user when there is none.
@@ -66,7 +89,7 @@ impl RunDirs {
             });
         }
         if owner.is_some() {
-            chown(path, owner, owner).map_err(RunDirError::Owner)?;
+            lchown(path, owner, owner).map_err(RunDirError::Owner)?;
         }
         Ok(RunDir {
             directory,
@@ -174,12 +197,15 @@ mod tests {
         assert_eq!((mode(&path), mode(&root)), (0o700, 0o711));
         drop(directory);
         assert!(!path.exists());
-        // One that somebody removed is made again.
+        // One that somebody removed is made again, and not where a stranger made something of its name.
         std::fs::remove_dir(&root).expect("it is empty");
+        symlink("/tmp", &root).expect("the name is free");
         let again = all.create(None).expect("a folder can be made");
-        let root = PathBuf::from(again.root_text());
+        let made = PathBuf::from(again.root_text());
+        assert_ne!(made, root);
         drop((all, again));
-        assert!(!root.exists());
+        assert!(!made.exists());
+        let _ = std::fs::remove_file(&root);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, Uid, getpid, getuid, test_kill_process};
-use rustix::thread::set_thread_res_uid;
+use rustix::thread::{CapabilitySet, capabilities, set_thread_res_uid};
 
 use super::cgroup::PREFIX;
 use super::{Layer, Sandbox};
@@ -21,10 +21,18 @@ const LIMIT_BYTES: u64 = 16 << 20;
 const CHILDREN: usize = 16;
 const LIMIT_PROCESSES: u32 = 4;
 
+/// What it takes, besides becoming another user: to give a folder away and still use it, and to make namespaces as one is.
+/// In a user namespace of an ordinary user nobody can become anybody else.
+const RULE: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::SYS_ADMIN);
+
 /// What can only be known from outside.
 pub(in crate::worker) struct Outside {
     namespaces: Vec<Option<PathBuf>>,
     spawner: Pid,
+    /// Whether a process of another user can be given its folder, and be met there, with every other wall around it.
+    has_rule: bool,
 }
 
 impl Outside {
@@ -33,6 +41,7 @@ impl Outside {
         Self {
             namespaces: namespaces(),
             spawner: getpid(),
+            has_rule: capabilities(None).is_ok_and(|held| held.effective.contains(RULE)),
         }
     }
 }
@@ -58,7 +67,9 @@ pub(in crate::worker) fn holds(layer: Layer, sandbox: &Sandbox, outside: &Outsid
         Layer::ProcessLimit => !can_multiply(),
         // Their files said so when the group was made, and the process is in it.
         Layer::CpuWeight | Layer::GroupKill => is_in_a_group(),
-        Layer::User => getuid().as_raw() == sandbox.user && !can_be_root_again(),
+        Layer::User => {
+            outside.has_rule && getuid().as_raw() == sandbox.user && !can_be_root_again()
+        }
         Layer::MountNamespace => !PathBuf::from("/etc/passwd").exists() && is_read_only(),
         Layer::ProcessNamespace => getpid() == Pid::INIT,
         Layer::IpcNamespace => differs(0),

@@ -10,6 +10,7 @@ use palisade_contract::Json;
 use palisade_protocol::database::database_client::DatabaseClient;
 use palisade_protocol::database::{Empty, InitializeRequest, InitializeResponse};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tonic::{Response, Status};
 
 use super::super::client::{InstanceName, message_bytes_max};
@@ -101,7 +102,9 @@ impl Drop for Calls {
             let mut client = self.client.clone();
             let request = self.name.request(Empty {}, Deadline::after(SHORT_CALL));
             // Whether it hears of that or not: nobody uses the instance any more.
-            runtime.spawn(async move { client.close(request).await.ok() });
+            runtime.spawn(async move {
+                let _ = timeout(SHORT_CALL, client.close(request)).await;
+            });
         }
     }
 }
