@@ -1,7 +1,7 @@
 //! The private folder of one process: its sockets, and its working directory. All of a server are in one folder, which
 //! the spawner removes should the server die without having done so.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
@@ -21,11 +21,10 @@ pub(super) struct RunDirs {
     root: Mutex<Option<Root>>,
 }
 
-/// The folder of them all, and what it was when it was made.
+/// The folder of them all, held open: as long as it is, nothing else can have its number.
 struct Root {
     folder: Arc<TempDir>,
-    device: u64,
-    inode: u64,
+    opened: File,
 }
 
 impl Root {
@@ -33,18 +32,20 @@ impl Root {
         let folder = tempfile::Builder::new().prefix("palisade-").tempdir()?;
         // The mode would lose what the mask of this process takes away.
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711))?;
-        let made = folder.path().symlink_metadata()?;
+        let opened = File::open(folder.path())?;
         Ok(Self {
             folder: Arc::new(folder),
-            device: made.dev(),
-            inode: made.ino(),
+            opened,
         })
     }
 
     /// Whether it is still what lies at its path: once it is gone, anybody can make something of its name.
     fn is_there(&self) -> bool {
         let found = self.folder.path().symlink_metadata();
-        found.is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+        let (Ok(found), Ok(own)) = (found, self.opened.metadata()) else {
+            return false;
+        };
+        (found.dev(), found.ino()) == (own.dev(), own.ino())
     }
 }
 
