@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use palisade_runtime::catalog::{Custody, PluginDirectory};
-use palisade_runtime::{ErrorKind, GrammarError, Layer};
+use palisade_runtime::{ErrorKind, Layer};
 
+use crate::boolean;
 use crate::env;
 use crate::listener;
 use crate::seal::StaticSeal;
@@ -226,30 +227,26 @@ fn read_custody(root: &mut Section<'_, '_>) -> Option<Custody> {
 ///
 /// That the variable is neither true nor false.
 pub(crate) fn custody(owner: Option<u32>, permissions: Option<u32>) -> Result<Custody, String> {
-    let word = env::either(CUSTODY_VARIABLE);
-    match word.as_deref().unwrap_or("true") {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Custody::Checked { owner, permissions }),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Custody::Unchecked),
-        other => Err(format!(
-            "BAO_{CUSTODY_VARIABLE} is {other:?}, neither true nor false"
+    let word = env::either(CUSTODY_VARIABLE).unwrap_or_else(|| "true".to_owned());
+    match boolean::parse(&word) {
+        Some(true) => Ok(Custody::Checked { owner, permissions }),
+        Some(false) => Ok(Custody::Unchecked),
+        None => Err(format!(
+            "BAO_{CUSTODY_VARIABLE} is {word:?}, neither true nor false"
         )),
     }
 }
 
 fn read_layers(root: &mut Section<'_, '_>) -> Option<BTreeSet<Layer>> {
     let names = root.texts("plugin_required_layers")?;
-    let layers: Vec<_> = names
-        .iter()
-        .filter_map(|name| match name.parse() {
-            Ok(layer) => Some(layer),
-            Err(fault) => {
-                let fault: GrammarError = fault;
-                root.fault("plugin_required_layers", &fault.to_string());
-                None
-            }
-        })
-        .collect();
-    Some(layers.into_iter().collect())
+    let mut layers = BTreeSet::new();
+    for name in names {
+        match name.parse::<Layer>() {
+            Ok(layer) => drop(layers.insert(layer)),
+            Err(fault) => root.fault("plugin_required_layers", &fault.to_string()),
+        }
+    }
+    Some(layers)
 }
 
 fn read_storage(kind: &str, section: &mut Section<'_, '_>) -> Option<Storage> {

@@ -4,6 +4,7 @@ mod api;
 mod app;
 mod args;
 mod barrier;
+mod boolean;
 mod cli;
 mod client;
 mod config;

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::REQUEST_TIMEOUT;
 use super::error::ApiError;
 use super::shape;
+use crate::boolean;
 
 /// As much as a body may be. OpenBao's default is 32 MiB too.
 const BODY_BYTES_MAX: usize = 32 << 20;
@@ -125,11 +126,9 @@ fn take_flag(query: &mut Vec<(String, String)>, word: &str) -> Result<bool, ApiE
         return Ok(false);
     };
     match query.remove(at).1.as_str() {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(ApiError::invalid(format!(
-            "the query's {word} is not a boolean"
-        ))),
+        "" => Ok(false),
+        value => boolean::parse(value)
+            .ok_or_else(|| ApiError::invalid(format!("the query's {word} is not a boolean"))),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use crate::boolean;
 use crate::config::duration;
 
 /// The fields of one body. A field that is `null` counts as absent.
@@ -46,11 +47,10 @@ impl Fields {
         match self.value(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(Value::String(word)) => match word.as_str() {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-                "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-                _ => Err(wrong(name, "a boolean")),
-            },
+            Some(Value::String(word)) if word.is_empty() => Ok(false),
+            Some(Value::String(word)) => {
+                boolean::parse(word).ok_or_else(|| wrong(name, "a boolean"))
+            }
             Some(_) => Err(wrong(name, "a boolean")),
         }
     }

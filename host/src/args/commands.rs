@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::builder::{TypedValueParser, ValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::boolean;
 use crate::config;
 
 /// A secrets server whose plugins run as native processes or as WebAssembly components.
@@ -451,11 +452,7 @@ pub(crate) struct Path {
 /// A boolean as Go's `strconv.ParseBool` reads it.
 fn go_bool() -> ValueParser {
     clap::builder::StringValueParser::new()
-        .try_map(|word| match word.as_str() {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-            _ => Err("a boolean is true or false"),
-        })
+        .try_map(|word| boolean::parse(&word).ok_or("a boolean is true or false"))
         .into()
 }
 

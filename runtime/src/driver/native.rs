@@ -31,7 +31,7 @@ use palisade_protocol::cert::{CertError, Identity};
 
 use crate::catalog::Program;
 use crate::driver::{DatabasePlan, DatabasePlugin, Driver, Instance, LaunchPlan, StartTimes};
-use crate::worker::{Layer, ProcessSpec, Sandbox, SpawnedProcess};
+use crate::worker::{Layer, Sandbox, SpawnedProcess};
 use crate::{LaunchError, Timeouts, Workers};
 
 use channel::Connection;
@@ -192,12 +192,8 @@ impl NativeDriver {
         let Program::Verified(verified) = plan.program else {
             return Err(startup.failed("it is linked into the server, and has no process"));
         };
-        let spec = command::of(&plan, verified, directory, identity)
+        let spec = command::of(&plan, verified, directory, identity, sandbox)
             .map_err(|fault| startup.failed(fault))?;
-        let spec = ProcessSpec {
-            sandbox: Some(sandbox),
-            ..spec
-        };
         self.workers
             .spawn(spec)
             .await

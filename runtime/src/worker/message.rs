@@ -85,6 +85,9 @@ pub(super) enum Report {
     Exited { id: u64, exit: ProcessExit },
 }
 
+/// The signal that nobody can catch, with which the kernel also ends a process for want of memory.
+pub(super) const SIGNAL_KILL: i32 = 9;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProcessExit {

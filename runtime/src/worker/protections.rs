@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use super::link::{Link, Order, WorkerError};
 use super::memory_file;
-use super::message::{ProcessExit, Program};
+use super::message::{ProcessExit, Program, SIGNAL_KILL};
 use super::sandbox::{Layer, probe};
 
 /// How long one probe may take; it takes a few milliseconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How the kernel ends a process for want of memory.
-const SIGNAL_KILL: i32 = 9;
 
 /// What a server lacks that can become another user and not more.
 const NO_RULE: &str =

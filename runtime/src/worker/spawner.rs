@@ -15,14 +15,11 @@ use rustix::process::{
 
 use super::command::{self, Descriptors};
 use super::fork::Child;
-use super::message::{self, ProcessExit, Report, Start};
+use super::message::{self, ProcessExit, Report, SIGNAL_KILL, Start};
 use super::sandbox::{Cgroups, Group};
 use orphans::Orphans;
 
 mod orphans;
-
-/// SIGKILL.
-const SIGNAL_KILL: i32 = 9;
 
 /// How often orphans of running plugins are looked for, in seconds.
 const ORPHANS_EVERY: Timespec = Timespec {

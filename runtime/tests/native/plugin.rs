@@ -203,11 +203,13 @@ impl Backend for TestBackend {
             }
             "system" => system(host).await,
             "child" => answer(json!(child())),
-            "attack" => answer(json!(attack::successes(&victim(&request)?))),
+            "attack" => answer(json!(attack::successes(&told::<Victim>(&request)?))),
             "privileges" => answer(json!(attack::privileges())),
             "hog" => answer(json!(hog(rest.parse().unwrap_or(0)))),
             "multiply" => answer(json!(attack::multiply(rest.parse().unwrap_or(0)))),
-            "write" => answer(json!(std::fs::write(name(&request)?, "x").is_ok())),
+            "write" => answer(json!(
+                std::fs::write(told::<String>(&request)?, "x").is_ok()
+            )),
             "execute-itself" => answer(json!(executed_itself())),
             _ => Err(PluginError::unsupported_path()),
         }
@@ -380,12 +382,7 @@ fn hog(mebibytes: usize) -> usize {
     std::hint::black_box(vec![1_u8; mebibytes << 20]).len()
 }
 
-fn victim(request: &Request) -> Result<Victim, PluginError> {
-    serde_json::from_str(request.data.as_str())
-        .map_err(|fault| PluginError::invalid_request(fault.to_string()))
-}
-
-fn name(request: &Request) -> Result<String, PluginError> {
+fn told<T: serde::de::DeserializeOwned>(request: &Request) -> Result<T, PluginError> {
     serde_json::from_str(request.data.as_str())
         .map_err(|fault| PluginError::invalid_request(fault.to_string()))
 }

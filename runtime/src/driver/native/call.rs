@@ -9,9 +9,9 @@ use tokio::time::{timeout, timeout_at};
 use tonic::{Code, Response, Status};
 
 use super::wire::WireError;
-use crate::CallError;
 use crate::services::Deadline;
 use crate::worker::{Process, ProcessExit};
+use crate::{CallError, Limits};
 
 /// How long a call waits for the exit that explains its failure, or for an answer that was under way at the exit.
 const REASON_TIMEOUT: Duration = Duration::from_millis(200);
@@ -24,12 +24,23 @@ const TEXT_CHARS_MAX: usize = 256;
 
 /// Whose call it is.
 pub(super) struct Caller<'a> {
-    pub(super) label: &'a str,
-    pub(super) process: &'a Process,
+    label: &'a str,
+    process: &'a Process,
     /// The most that an answer may have, in bytes.
-    pub(super) response_bytes_max: u64,
+    response_bytes_max: u64,
     /// The most that its process may hold, in bytes.
-    pub(super) memory_bytes_max: u64,
+    memory_bytes_max: u64,
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn new(label: &'a str, process: &'a Process, limits: &Limits) -> Self {
+        Self {
+            label,
+            process,
+            response_bytes_max: limits.message_bytes,
+            memory_bytes_max: limits.memory_bytes,
+        }
+    }
 }
 
 impl Caller<'_> {

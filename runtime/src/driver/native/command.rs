@@ -10,7 +10,7 @@ use super::dialect::Dialect;
 use super::plan::ProcessPlan;
 use super::run_dir::RunDir;
 use crate::catalog::Verified;
-use crate::worker::{Limit, ProcessSpec};
+use crate::worker::{Limit, ProcessSpec, Sandbox};
 
 /// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
 const DESCRIPTORS: u64 = 1024;
@@ -25,6 +25,7 @@ pub(super) fn of<'a>(
     verified: &'a Verified,
     directory: &RunDir,
     identity: Option<&Identity>,
+    sandbox: Sandbox,
 ) -> Result<ProcessSpec<'a>, CommandError> {
     let mut env = of_the_entry(&plan.process.env)?;
     env.extend(of_the_protocol(plan, directory, identity)?);
@@ -35,7 +36,7 @@ pub(super) fn of<'a>(
         directory: Some(directory.text().to_owned()),
         remnant: Some(directory.root_text().to_owned()),
         limits: vec![(Limit::Core, NO_CORE), (Limit::Descriptors, DESCRIPTORS)],
-        sandbox: None,
+        sandbox: Some(sandbox),
     })
 }
 

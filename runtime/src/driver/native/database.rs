@@ -43,12 +43,7 @@ struct Shared {
 
 impl Shared {
     fn caller(&self) -> Caller<'_> {
-        Caller {
-            label: &self.label,
-            process: self.process.process(),
-            response_bytes_max: self.limits.message_bytes,
-            memory_bytes_max: self.limits.memory_bytes,
-        }
+        Caller::new(&self.label, self.process.process(), &self.limits)
     }
 
     fn invalid(&self, fault: impl std::fmt::Display) -> CallError {

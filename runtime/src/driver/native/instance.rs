@@ -70,12 +70,7 @@ impl NativeInstance {
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller {
-            label: &self.label,
-            process: self.process.process(),
-            response_bytes_max: self.limits.message_bytes,
-            memory_bytes_max: self.limits.memory_bytes,
-        }
+        Caller::new(&self.label, self.process.process(), &self.limits)
     }
 
     /// Tells the plugin which keys other live stores of the mount have committed: there are others while a new generation
