@@ -371,6 +371,16 @@ pub enum LaunchError {
         /// How long it still waits.
         wait: Duration,
     },
+    /// It was started after crashes in a row, and one request tries it before the others.
+    #[error(
+        "{plugin} has crashed {failures} times in a row, and the one request that tries it now is not answered yet; try again"
+    )]
+    OnTrial {
+        /// The entry.
+        plugin: String,
+        /// How often in a row.
+        failures: u32,
+    },
     /// A wall that has to stand around its process does not hold on this machine.
     #[error(
         "{plugin} is not started: its process would lack the protection {layer}, which is required: {fault}"
@@ -402,7 +412,7 @@ impl LaunchError {
             Self::Type { .. } | Self::Mismatch { .. } => ErrorKind::PluginMismatch,
             Self::Setup { .. } => ErrorKind::SetupFailed,
             Self::Call { source, .. } => source.kind(),
-            Self::Backoff { .. } => ErrorKind::Unavailable,
+            Self::Backoff { .. } | Self::OnTrial { .. } => ErrorKind::Unavailable,
             Self::Unprotected { .. } => ErrorKind::Unprotected,
             Self::Worker(_) => ErrorKind::Worker,
             Self::Stopping => ErrorKind::Stopping,

@@ -27,6 +27,7 @@ mod state;
 mod supervisor;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trial;
 
 pub(crate) use admission::Admission;
 pub(crate) use drain::Gate;

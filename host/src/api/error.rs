@@ -95,7 +95,9 @@ impl ApiError {
 impl From<CallError> for ApiError {
     fn from(error: CallError) -> Self {
         let retry_after = match &error {
-            CallError::Overloaded { .. } => Some(1),
+            CallError::Overloaded { .. } | CallError::Launch(LaunchError::OnTrial { .. }) => {
+                Some(1)
+            }
             CallError::Launch(LaunchError::Backoff { wait, .. }) => {
                 Some(wait.as_secs().saturating_add(1))
             }

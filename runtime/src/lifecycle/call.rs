@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 use super::drain::Inside;
 use super::state::State;
 use super::supervisor::View;
+use super::trial::Turn;
 use super::{Generation, Supervised};
 use crate::driver::Instance;
 use crate::services::Deadline;
@@ -61,13 +62,13 @@ impl Supervised {
         is_harmless: impl Fn(&Generation, &Request) -> bool,
         send: impl for<'a> Fn(&'a dyn Instance, Request) -> BoxFuture<'a, Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        let (generation, inside) = self.enter(deadline, 0).await?;
+        let (generation, entered) = self.enter(deadline, 0).await?;
         // Only a process dies for reasons that are not the request's own, and takes others' requests with it.
         let spare = generation.is_process().then(|| request.clone());
         let first = self
             .within(&generation, deadline, send(generation.instance(), request))
             .await;
-        drop(inside);
+        drop(entered);
         let (Err(CallError::Crashed { sent, reason, .. }), Some(again)) = (&first, spare) else {
             return first;
         };
@@ -76,7 +77,7 @@ impl Supervised {
             return first;
         }
         // It had no effect that counts: should nothing run now, that is all there is to know.
-        let (generation, _inside) = self.enter(deadline, generation.number()).await?;
+        let (generation, _entered) = self.enter(deadline, generation.number()).await?;
         self.within(&generation, deadline, send(generation.instance(), again))
             .await
     }
@@ -94,6 +95,9 @@ impl Supervised {
         };
         if answer.is_ok() {
             generation.has_answered();
+        }
+        if let Some(trial) = generation.trial().filter(|_| shows_life(&answer)) {
+            trial.pass();
         }
         answer
     }
@@ -117,14 +121,34 @@ impl Supervised {
         &self,
         deadline: Deadline,
         mut dead: u64,
-    ) -> Result<(Arc<Generation>, Inside), CallError> {
+    ) -> Result<(Arc<Generation>, Entered), CallError> {
         loop {
             let generation = self.current(deadline, dead).await?;
+            let turn = self.turn(&generation, deadline).await?;
             match generation.gate().enter() {
-                Some(inside) => return Ok((generation, inside)),
+                Some(inside) => return Ok((generation, (inside, turn))),
                 // Its gate has just been closed: the route moves on, or the mount goes away.
                 None => dead = generation.number(),
             }
+        }
+    }
+
+    /// Waits until another request has tried a generation that is on trial, or may itself.
+    async fn turn(
+        &self,
+        generation: &Generation,
+        deadline: Deadline,
+    ) -> Result<Option<Turn>, CallError> {
+        let Some(trial) = generation.trial() else {
+            return Ok(None);
+        };
+        let until = Instant::now() + PATIENCE.min(deadline.left());
+        match trial.turn(until).await {
+            Some(turn) => Ok(Some(turn)),
+            None => Err(CallError::Launch(LaunchError::OnTrial {
+                plugin: self.label.clone(),
+                failures: self.view.borrow().failures,
+            })),
         }
     }
 
@@ -163,6 +187,9 @@ impl Supervised {
         }
     }
 }
+
+/// A place inside a generation, and its turn where that is on trial. The turn outlasts the place.
+type Entered = (Inside, Option<Turn>);
 
 enum Decision {
     Use(Arc<Generation>),
@@ -207,4 +234,9 @@ fn rest(view: &View, deadline: Deadline, label: &str) -> Decision {
         failures: view.failures,
         wait,
     }))
+}
+
+/// Whether what became of a call shows that the plugin survives one.
+fn shows_life<T>(answer: &Result<T, CallError>) -> bool {
+    matches!(answer, Ok(_) | Err(CallError::Plugin(_)))
 }

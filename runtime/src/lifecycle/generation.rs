@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use palisade_contract::{Request, SpecialPaths};
 
+use super::trial::Trial;
 use super::{Gate, Prepared, special};
 use crate::driver::Instance;
 use crate::{PluginVersion, RuntimeKind};
@@ -25,13 +26,20 @@ pub(crate) struct Generation {
     prepared: Prepared,
     instance: Arc<dyn Instance>,
     gate: Gate,
+    trial: Option<Trial>,
     special_paths: SpecialPaths,
     started: Instant,
     answered: AtomicU64,
 }
 
 impl Generation {
-    pub(super) fn new(number: u64, prepared: Prepared, instance: Arc<dyn Instance>) -> Self {
+    /// One that serves everybody at once or, `on_trial`, one request before the others.
+    pub(super) fn new(
+        number: u64,
+        prepared: Prepared,
+        instance: Arc<dyn Instance>,
+        on_trial: bool,
+    ) -> Self {
         let said = &instance.description().special_paths;
         Self {
             number,
@@ -39,6 +47,7 @@ impl Generation {
             prepared,
             instance,
             gate: Gate::default(),
+            trial: on_trial.then(Trial::new),
             started: Instant::now(),
             answered: AtomicU64::new(0),
         }
@@ -74,6 +83,11 @@ impl Generation {
         let operation = request.operation;
         let is_safe = || special::covers(&self.special_paths.safe_reads, &request.path);
         operation.is_idempotent() || (operation.is_read() && is_safe())
+    }
+
+    /// Whether it has yet to show that it survives a request.
+    pub(super) fn trial(&self) -> Option<&Trial> {
+        self.trial.as_ref()
     }
 
     /// Counts an answer.

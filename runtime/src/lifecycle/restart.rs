@@ -1,4 +1,4 @@
-//! When a plugin that failed may be started again: at once the first time, then ever later.
+//! When a plugin that failed may be started again: at once the first time, then ever later, and on trial.
 
 use std::time::Duration;
 
@@ -7,6 +7,9 @@ const WAIT_FIRST: Duration = Duration::from_millis(250);
 
 /// The longest wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// After so many failures in a row, what is started answers one request before it gets the others.
+const TRIAL_AFTER: u32 = 2;
 
 /// Whoever ran this long before it failed is taken for healthy: the count starts anew.
 const HEALTHY_AFTER: Duration = Duration::from_secs(30);
@@ -41,6 +44,11 @@ impl Tally {
             self
         };
         before.after_failed_start()
+    }
+
+    /// Whether what is started next has to show first that it survives a request.
+    pub(super) fn calls_for_a_trial(self) -> bool {
+        self.in_a_row >= TRIAL_AFTER
     }
 
     /// How long nothing may be started now.
@@ -83,6 +91,12 @@ mod tests {
             Tally { in_a_row: u32::MAX }.after_failed_start().wait(),
             WAIT_MAX
         );
+    }
+
+    #[test]
+    fn one_failure_is_forgiven_and_the_next_puts_it_on_trial() {
+        assert!(!after(0).calls_for_a_trial() && !after(1).calls_for_a_trial());
+        assert!(after(2).calls_for_a_trial() && after(100).calls_for_a_trial());
     }
 
     #[test]

@@ -206,8 +206,8 @@ impl Supervisor {
         running: Option<(Prepared, Arc<dyn Instance>)>,
     ) -> Self {
         let prepared = running.as_ref().map(|(prepared, _)| prepared.clone());
-        let current =
-            running.map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance)));
+        let current = running
+            .map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance, false)));
         let state = match current {
             Some(_) => State::Running,
             None => State::Down,
@@ -448,7 +448,9 @@ impl Supervisor {
         );
         self.wanted = None;
         self.prepared = Some(prepared.clone());
-        self.current = Some(Arc::new(Generation::new(self.starts, prepared, instance)));
+        let on_trial = self.tally.calls_for_a_trial();
+        let generation = Generation::new(self.starts, prepared, instance, on_trial);
+        self.current = Some(Arc::new(generation));
     }
 
     fn close_gate(&self) {

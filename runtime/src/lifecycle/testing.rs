@@ -229,8 +229,8 @@ impl Instance for FakeInstance {
         }
     }
 
-    /// At `die` and `safe/die` it dies of the request; at `die-unsent` before the request reached it; at `hold` it answers when let go;
-    /// at `hang` never. Elsewhere it says which start it is, and echoes what it was told.
+    /// At `die` and `safe/die` it dies of the request; at `hold` it answers when let go, at `hold-and-die` it dies then; at
+    /// `hang` it never does either. Elsewhere it says which start it is, and echoes what it was told.
     async fn handle(
         &self,
         request: Request,
@@ -243,6 +243,11 @@ impl Instance for FakeInstance {
         state.shared.calls.fetch_add(1, Ordering::SeqCst);
         match request.path.as_str() {
             "die" | "safe/die" => {
+                state.die("killed by signal 11");
+                return Err(state.crashed(true));
+            }
+            "hold-and-die" => {
+                state.held.acquire().await.expect("never closed").forget();
                 state.die("killed by signal 11");
                 return Err(state.crashed(true));
             }

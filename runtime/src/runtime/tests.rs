@@ -284,6 +284,73 @@ async fn fifty_requests_after_a_crash_cause_one_start_and_all_are_answered() {
 }
 
 #[tokio::test]
+async fn after_crashes_in_a_row_one_request_tries_the_new_start_before_the_others() {
+    let fixture = Fixture::mounted().await;
+    for _ in 0..2 {
+        fixture.write("p/die").await.unwrap_err();
+    }
+    let others = (0..20).map(|_| fixture.ask("p/x"));
+    let tried = async {
+        let reached = || fixture.driver.calls() > 2;
+        eventually("one request gets in", reached).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Those of the two crashes, and the one that tries.
+        assert_eq!(fixture.driver.calls(), 3);
+        fixture.driver.latest().let_go();
+    };
+    let trying = fixture.ask("p/hold");
+    let (first, others, ()) = tokio::join!(trying, futures_util::future::join_all(others), tried);
+    assert_eq!(first.unwrap()["start"], 3);
+    for answer in others {
+        assert_eq!(answer.unwrap()["start"], 3);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_fails_its_trial_takes_no_other_with_it() {
+    let fixture = Fixture::mounted().await;
+    for _ in 0..2 {
+        fixture.write("p/die").await.unwrap_err();
+    }
+    let others = async {
+        eventually("one request gets in", || fixture.driver.calls() > 2).await;
+        let others = (0..20).map(|_| fixture.ask("p/x"));
+        let let_go = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            fixture.driver.latest().let_go();
+        };
+        tokio::join!(futures_util::future::join_all(others), let_go).0
+    };
+    let (died, others) = tokio::join!(fixture.write("p/hold-and-die"), others);
+    assert_eq!(died.unwrap_err().kind(), ErrorKind::Crashed);
+    for answer in others {
+        assert_eq!(answer.unwrap()["start"], 4);
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_takes_long_refuses_the_others_meanwhile() {
+    let fixture = Fixture::mounted().await;
+    for _ in 0..2 {
+        fixture.write("p/die").await.unwrap_err();
+    }
+    let refused = async {
+        let reached = || fixture.driver.calls() > 2;
+        eventually("one request gets in", reached).await;
+        let refused = fixture.ask("p/x").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        assert!(
+            refused.to_string().contains("2 times in a row"),
+            "{refused}"
+        );
+        fixture.driver.latest().let_go();
+    };
+    let (tried, ()) = tokio::join!(fixture.ask("p/hold"), refused);
+    tried.unwrap();
+    assert_eq!(fixture.start().await, 3);
+}
+
+#[tokio::test]
 async fn a_crash_starts_nothing_until_somebody_asks() {
     let fixture = Fixture::mounted().await;
     fixture.driver.latest().kill();
