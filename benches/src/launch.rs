@@ -217,7 +217,11 @@ fn plan(verified: Verified) -> anyhow::Result<LaunchPlan> {
         plugin_type: PluginType::Secret,
         limits,
         grants: Grants::default(),
-        process: ProcessOptions::default(),
+        started_after: None,
+        process: ProcessOptions {
+            dedicated: true,
+            ..ProcessOptions::default()
+        },
         config: SetupConfig::default(),
         services: MountServices::new(services),
     })

@@ -56,13 +56,19 @@ fn run(plugin: Arc<dyn Plugin>) -> Result<(), StartError> {
     let env = process::take_environment()?;
     log::install_panic_hook();
     let stdout = process::take_stdout().map_err(StartError::Stdout)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads())
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(server::run(plugin, env, stdout));
     runtime.shutdown_timeout(RUNTIME_GRACE);
     outcome
+}
+
+/// One for each processor, and never one alone: a mount that computes would keep the others of its process waiting.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |processors| processors.get().max(2))
 }
 
 /// Why a plugin could not begin to serve.

@@ -6,7 +6,7 @@ pub mod native;
 pub mod wasm;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -47,6 +47,8 @@ pub struct LaunchPlan {
     pub grants: Grants,
     /// How its process is started, if it has one.
     pub process: ProcessOptions,
+    /// A process that mounts share is joined only if its start began after this moment: a reload asks for a new one.
+    pub started_after: Option<Instant>,
     /// What the mount tells its backend.
     pub config: SetupConfig,
     /// What the host offers it, already bound to the mount.
@@ -88,17 +90,17 @@ pub trait Instance: Send + Sync {
     /// Calls `cleanup`, asks it to end, and ends it after `grace`.
     async fn stop(&self, grace: Duration);
 
-    /// The operating system's process that runs it, if one of its own does.
+    /// The operating system's process that runs it, if one does that holds nothing but its entry's mounts.
     fn process_id(&self) -> Option<u32> {
         None
     }
 
-    /// How long it took to start its process, if it has one of its own.
+    /// How long it took to start that process.
     fn start_times(&self) -> Option<StartTimes> {
         None
     }
 
-    /// Bytes of memory it holds now, as far as the driver can tell.
+    /// Bytes of memory it holds now, as far as the driver can tell; of a process that mounts share, all that it holds.
     fn memory_bytes(&self) -> Option<u64> {
         None
     }

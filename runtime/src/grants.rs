@@ -101,6 +101,8 @@ pub struct ProcessOptions {
     /// Whether it executes itself again, for which it has to find itself as a file. It then runs from a copy of the
     /// verified bytes that it cannot change.
     pub re_executes: bool,
+    /// Whether each mount has a process of its own, even where the plugin could serve many in one.
+    pub dedicated: bool,
     /// Walls without which it is not started.
     pub required_layers: BTreeSet<Layer>,
 }

@@ -14,6 +14,8 @@ mod fake;
 mod peers;
 #[path = "native/plugin.rs"]
 mod plugin;
+#[path = "native/sharing.rs"]
+mod sharing;
 #[path = "native/walls.rs"]
 mod walls;
 
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = trials(&workers);
     trials.extend(peers::trials(&workers));
+    trials.extend(sharing::trials(&workers));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -824,6 +827,7 @@ impl Host {
             plugin_type: PluginType::Secret,
             limits,
             grants: Grants::default(),
+            started_after: None,
             process: ProcessOptions {
                 args: vec!["serve".to_owned()],
                 ..ProcessOptions::default()
@@ -973,12 +977,15 @@ async fn await_end(pid: u32) {
     }
 }
 
+/// Whichever of its threads started them.
 fn children_of(pid: u32) -> Vec<u32> {
-    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    list.unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect()
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let lists: Vec<_> = lists.collect();
+    let words = lists.iter().flat_map(|list| list.split_whitespace());
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 fn arguments_of(pid: u32) -> String {

@@ -242,9 +242,11 @@ async fn what_a_process_is_granted_is_kept_with_its_entry(h: Harness) {
     manifest.grants = vec!["network".to_owned()];
     manifest.required_layers = vec!["seccomp".to_owned()];
     manifest.re_executes = true;
+    manifest.dedicated = true;
     h.runtime.register(manifest).await.unwrap();
     let stored = h.runtime.entry(&key("hostile")).await.unwrap().unwrap();
     assert!(stored.grants.has(Grant::Network) && stored.process.re_executes);
+    assert!(stored.process.dedicated);
     assert_eq!(stored.process.required_layers, [Layer::Seccomp].into());
 }
 

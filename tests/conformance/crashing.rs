@@ -16,6 +16,7 @@ cases! {
     a_panic_is_told_and_the_next_request_is_served,
     an_exit_is_told_and_the_next_request_is_served,
     a_crash_of_one_mount_leaves_its_sister_alone,
+    mounts_of_one_entry_are_all_served_after_a_crash_of_one,
     a_killed_process_is_replaced_at_the_next_request,
     a_request_that_may_have_had_an_effect_is_not_sent_again,
     a_safe_read_that_lost_its_process_is_sent_again,
@@ -59,9 +60,29 @@ async fn an_exit_is_told_and_the_next_request_is_served(h: Harness) {
     assert!(h.read("hostile/echo").await.is_ok());
 }
 
-async fn a_crash_of_one_mount_leaves_its_sister_alone(h: Harness) {
+async fn mounts_of_one_entry_are_all_served_after_a_crash_of_one(h: Harness) {
     h.mount(Guest::Hostile).await;
     h.mount_at("sister", Guest::Hostile, &[]).await;
+    for path in ["hostile", "sister"] {
+        let stored = format!("{path}/store/a");
+        h.write(&stored, json!({ "value": path })).await.unwrap();
+    }
+    // In a process that they share both die of it.
+    let shared = h.info("hostile").process_id;
+    assert_eq!(shared, h.info("sister").process_id);
+    h.write("hostile/crash", Value::Null).await.unwrap_err();
+    for path in ["sister", "hostile"] {
+        let stored = h.read(&format!("{path}/store/a")).await.unwrap();
+        assert_eq!(stored["value"], path);
+    }
+    assert_eq!(h.info("hostile").process_id, h.info("sister").process_id);
+}
+
+async fn a_crash_of_one_mount_leaves_its_sister_alone(h: Harness) {
+    h.register_apart(Guest::Hostile).await;
+    for path in ["hostile", "sister"] {
+        h.enable(path, Guest::Hostile, &[]).await.unwrap();
+    }
     let waiting = {
         let h = h.clone();
         tokio::spawn(async move { h.write("sister/wait", json!({ "ms": 700 })).await })

@@ -45,6 +45,7 @@ const DIFFERENCES: &[Difference] = &[
     shared("a_crash_is_told_and_the_next_request_is_served"),
     shared("an_exit_is_told_and_the_next_request_is_served"),
     shared("a_crash_of_one_mount_leaves_its_sister_alone"),
+    shared("mounts_of_one_entry_are_all_served_after_a_crash_of_one"),
     shared("a_crash_loses_memory_and_keeps_storage"),
     shared("a_request_that_may_have_had_an_effect_is_not_sent_again"),
     shared("writes_before_a_trap_follow_the_rule_of_the_mode"),

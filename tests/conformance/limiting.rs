@@ -141,8 +141,10 @@ async fn a_deadline_that_has_passed_is_refused_at_once(h: Harness) {
 }
 
 async fn a_loop_in_one_mount_does_not_hold_up_another(h: Harness) {
-    h.mount(Guest::Hostile).await;
-    h.mount_at("other", Guest::Hostile, &[]).await;
+    h.register_apart(Guest::Hostile).await;
+    for path in ["hostile", "other"] {
+        h.enable(path, Guest::Hostile, &[]).await.unwrap();
+    }
     h.read("other/echo").await.unwrap();
     let spinning = {
         let h = h.clone();

@@ -1,7 +1,8 @@
 //! A plugin of old, whose full launch takes a wrapping token: it is asked what it is, and the error says what to do.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use palisade_runtime::contract::PluginType;
 use palisade_runtime::{ErrorKind, LaunchError, MountError, NewMount};
@@ -69,16 +70,19 @@ async fn enabled_under_watch(h: &Harness, peer: Peer, mark: &str) -> (MountError
         plugin: peer.name().to_owned(),
         ..NewMount::default()
     };
-    let mut seen = HashSet::new();
-    let watch = async {
-        loop {
-            seen.extend(processes_with(mark));
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+    // On a thread of its own: it has to look while the processes come and go.
+    let over = Arc::new(AtomicBool::new(false));
+    let watch = {
+        let (over, mark) = (Arc::clone(&over), mark.to_owned());
+        std::thread::spawn(move || {
+            let mut seen = HashSet::new();
+            while !over.load(Ordering::Relaxed) {
+                seen.extend(processes_with(&mark));
+            }
+            seen
+        })
     };
-    let refused = tokio::select! {
-        outcome = h.runtime.enable("p".parse().unwrap(), mount) => outcome.unwrap_err(),
-        () = watch => unreachable!("the watch has no end"),
-    };
-    (refused, seen)
+    let outcome = h.runtime.enable("p".parse().unwrap(), mount).await;
+    over.store(true, Ordering::Relaxed);
+    (outcome.unwrap_err(), watch.join().unwrap())
 }

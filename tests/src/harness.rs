@@ -150,6 +150,23 @@ impl Harness {
         mount.expect("the guest can be enabled")
     }
 
+    /// Registers a guest, unless it is a builtin, so that each mount of it has a process of its own.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be registered.
+    pub async fn register_apart(&self, guest: Guest) {
+        let Some(digest) = self.place_guest(guest) else {
+            return;
+        };
+        let manifest = Manifest {
+            dedicated: self.mode == Mode::Native,
+            ..self.manifest(guest, digest)
+        };
+        let registered = self.runtime.register(manifest).await;
+        registered.expect("the guest can be registered");
+    }
+
     /// Registers a guest, unless it is a builtin.
     ///
     /// # Errors

@@ -145,6 +145,7 @@ async fn register(
         limits: fields.texts("limits")?,
         grants: fields.list("grants")?,
         re_executes: fields.flag("re_executes")?,
+        dedicated: fields.flag("dedicated")?,
         required_layers: fields.list("required_layers")?,
         ..Manifest::new(plugin_type, name, &sha256)
     };
@@ -226,6 +227,7 @@ fn entry_info(entry: &Entry) -> Value {
         RuntimeKind::Wasm => info["isolation"] = json!(isolation),
         RuntimeKind::Native => {
             info["re_executes"] = json!(entry.process.re_executes);
+            info["dedicated"] = json!(entry.process.dedicated);
             info["required_layers"] = json!(entry.process.required_layers);
         }
         RuntimeKind::Builtin => {}

@@ -172,6 +172,9 @@ pub(crate) struct PluginRegister {
     /// A native plugin that executes itself again, and so has to find itself as a file
     #[arg(long)]
     pub(crate) re_executes: bool,
+    /// Each mount of a native plugin gets a process of its own, even where the plugin could serve many in one
+    #[arg(long)]
+    pub(crate) dedicated: bool,
     /// A protection without which a native plugin is not started, such as cgroup.memory; may be given many times
     #[arg(long, value_name = "PROTECTION")]
     pub(crate) require: Vec<String>,

@@ -45,8 +45,13 @@ async fn register(args: &PluginRegister) -> Result<(), Failure> {
             body[key] = json!(words);
         }
     }
-    if args.re_executes {
-        body["re_executes"] = json!(true);
+    for (key, is_set) in [
+        ("re_executes", args.re_executes),
+        ("dedicated", args.dedicated),
+    ] {
+        if is_set {
+            body[key] = json!(true);
+        }
     }
     if !args.limit.is_empty() {
         body["limits"] = limits(&args.limit)?;

@@ -107,6 +107,7 @@ fn an_entry_shows_what_it_was_granted() {
     let flags = [
         "-grant=network",
         "-re-executes",
+        "-dedicated",
         "-require=seccomp",
         "-limit=processes=99",
     ];
@@ -119,11 +120,9 @@ fn an_entry_shows_what_it_was_granted() {
         serde_json::json!(["seccomp"]),
         "{info}"
     );
-    assert_eq!(
-        (&info["re_executes"], &info["limits"]["processes"]),
-        (&true.into(), &99.into()),
-        "{info}"
-    );
+    assert_eq!(info["re_executes"], true, "{info}");
+    assert_eq!(info["dedicated"], true, "{info}");
+    assert_eq!(info["limits"]["processes"], 99, "{info}");
     let refused = server.run(&words(&register(&digest, &["-grant=internet"])));
     let text = String::from_utf8(refused.stderr).unwrap();
     assert!(

@@ -48,6 +48,8 @@ pub struct Manifest {
     pub grants: Vec<String>,
     /// Whether a native plugin executes itself again.
     pub re_executes: bool,
+    /// Whether each mount of a native plugin has a process of its own, even where the plugin could serve many in one.
+    pub dedicated: bool,
     /// Walls without which a native plugin is not started, each a [`Layer`](crate::Layer).
     pub required_layers: Vec<String>,
 }
@@ -80,6 +82,7 @@ impl Manifest {
             limits: BTreeMap::new(),
             grants: Vec::new(),
             re_executes: false,
+            dedicated: false,
             required_layers: Vec::new(),
         }
     }
@@ -109,6 +112,7 @@ impl Manifest {
                 args,
                 env: self.env,
                 re_executes: self.re_executes,
+                dedicated: self.dedicated,
                 required_layers: layers.collect::<Result<_, _>>()?,
             },
             grants: Grants::stated(&self.grants)?,
@@ -153,6 +157,7 @@ impl Draft {
             RuntimeKind::Wasm if !process.args.is_empty() => Some("args"),
             RuntimeKind::Wasm if !process.env.is_empty() => Some("env"),
             RuntimeKind::Wasm if process.re_executes => Some("re_executes"),
+            RuntimeKind::Wasm if process.dedicated => Some("dedicated"),
             RuntimeKind::Wasm if !process.required_layers.is_empty() => Some("required_layers"),
             RuntimeKind::Native if self.isolation.is_some() => Some("isolation"),
             _ => None,
@@ -398,8 +403,9 @@ mod tests {
         assert!(found(with_env, RuntimeKind::Wasm).is_err());
         let isolated = |m: &mut Manifest| m.isolation = Some(Isolation::Mount);
         assert!(found(isolated, RuntimeKind::Native).is_err());
-        let of_processes: [fn(&mut Manifest); 3] = [
+        let of_processes: [fn(&mut Manifest); 4] = [
             |m| m.re_executes = true,
+            |m| m.dedicated = true,
             |m| m.required_layers = vec!["seccomp".to_owned()],
             |m| m.grants = vec!["network".to_owned()],
         ];

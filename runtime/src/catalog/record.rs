@@ -28,6 +28,8 @@ struct Record {
     #[serde(default)]
     re_executes: bool,
     #[serde(default)]
+    dedicated: bool,
+    #[serde(default)]
     required_layers: BTreeSet<Layer>,
 }
 
@@ -56,6 +58,7 @@ pub(super) fn encode(entry: &Entry) -> Result<Vec<u8>, RegisterError> {
         limits: entry.limits.clone(),
         grants: entry.grants.clone(),
         re_executes: entry.process.re_executes,
+        dedicated: entry.process.dedicated,
         required_layers: entry.process.required_layers.clone(),
     };
     serde_json::to_vec(&record).map_err(|fault| malformed(&entry.key.path(), &fault.to_string()))
@@ -92,6 +95,7 @@ impl Record {
             limits: BTreeMap::new(),
             grants: self.grants.iter().map(|grant| grant.to_string()).collect(),
             re_executes: self.re_executes,
+            dedicated: self.dedicated,
             required_layers: names(&self.required_layers),
         }
     }

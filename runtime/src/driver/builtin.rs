@@ -389,6 +389,7 @@ mod tests {
                     ..Limits::default()
                 },
                 grants: Grants::default(),
+                started_after: None,
                 process: ProcessOptions::default(),
                 config,
                 services: self.services.clone(),

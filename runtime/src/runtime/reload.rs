@@ -1,6 +1,7 @@
 //! Moving mounts over to what the catalog says now, without a gap.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Inner;
 use super::mount::Mount;
@@ -10,7 +11,7 @@ use crate::{MountError, MountPath, PluginName, RegisterError};
 /// Reloads the mount at a path.
 pub(super) async fn reload_mount(inner: &Inner, path: &MountPath) -> Result<(), MountError> {
     match inner.table.get(path) {
-        Some(mount) => reload(inner, &mount).await,
+        Some(mount) => reload(inner, &mount, Instant::now()).await,
         None => Err(MountError::NotFound { path: path.clone() }),
     }
 }
@@ -26,10 +27,12 @@ pub(super) async fn reload_plugin(
         let plugin = name.to_string();
         return Err(MountError::NoEntry { plugin });
     }
+    // Those that share a process move over to one new process together.
+    let asked = Instant::now();
     let mut paths = Vec::new();
     let mut failure = None;
     for mount in mounts {
-        match reload(inner, &mount).await {
+        match reload(inner, &mount, asked).await {
             Ok(()) => paths.push(mount.record().path.clone()),
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -45,8 +48,8 @@ async fn is_known(inner: &Inner, name: &PluginName) -> Result<bool, MountError> 
     })
 }
 
-async fn reload(inner: &Inner, mount: &Mount) -> Result<(), MountError> {
-    let outcome = move_over(inner, mount).await;
+async fn reload(inner: &Inner, mount: &Mount, asked: Instant) -> Result<(), MountError> {
+    let outcome = move_over(inner, mount, asked).await;
     if let Err(error) = &outcome {
         let path = &mount.record().path;
         tracing::warn!(%path, %error, "not reloaded; what ran goes on");
@@ -54,12 +57,13 @@ async fn reload(inner: &Inner, mount: &Mount) -> Result<(), MountError> {
     outcome
 }
 
-async fn move_over(inner: &Inner, mount: &Mount) -> Result<(), MountError> {
+async fn move_over(inner: &Inner, mount: &Mount, asked: Instant) -> Result<(), MountError> {
     let record = mount.record();
     let workshop = &inner.workshop;
-    let prepared = workshop
+    let mut prepared = workshop
         .prepare(&record, mount.services(), Choice::Existing)
         .await?;
+    prepared.plan.started_after = Some(asked);
     mount.reload(prepared).await?;
     let record = mount.record();
     record.update(&*workshop.store).await?;

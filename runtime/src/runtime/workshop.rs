@@ -79,6 +79,7 @@ fn plan(record: &Record, found: Resolved, services: Arc<MountServices>) -> Launc
         limits: found.limits,
         grants: found.grants,
         process: found.process,
+        started_after: None,
         services,
     }
 }

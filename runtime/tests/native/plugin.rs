@@ -35,6 +35,10 @@ pub(crate) fn run() -> ExitCode {
     match part.as_str() {
         "serve" => serve(Arc::new(TestPlugin(PluginType::Secret))),
         "serve-auth" => serve(Arc::new(TestPlugin(PluginType::Auth))),
+        "serve-late" => {
+            std::thread::sleep(Duration::from_millis(500));
+            serve(Arc::new(TestPlugin(PluginType::Secret)))
+        }
         "hang" => park(),
         "garbage" => say_and_park(b"hello, I am a plugin\x1b[31m\n"),
         "endless" => say_and_park(&vec![b'x'; 70_000]),

@@ -100,7 +100,13 @@ pub(crate) async fn a_plugin_has_no_privilege_on_any_thread(host: Host) {
 }
 
 pub(crate) async fn each_process_is_a_user_of_its_own(host: Host) {
-    let [one, other] = [host.launch().await, host.launch().await];
+    let apart = || {
+        let mut plan = host.plan("uuid-1", &[]);
+        plan.process.dedicated = true;
+        host.launch_plan(plan)
+    };
+    let (one, other) = tokio::join!(apart(), apart());
+    let [one, other] = [one, other].map(|plugin| plugin.expect("it starts"));
     let users = [&one, &other].map(|plugin| {
         let pid = plugin.instance.process_id().expect("it is a process");
         let process = std::fs::metadata(format!("/proc/{pid}")).expect("it lives");

@@ -9,7 +9,6 @@ use palisade_protocol::env::{LaunchEnv, OF_ONE_LAUNCH};
 use super::dialect::Dialect;
 use super::plan::ProcessPlan;
 use super::run_dir::RunDir;
-use crate::catalog::Verified;
 use crate::worker::{Limit, ProcessSpec, Sandbox};
 
 /// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
@@ -21,8 +20,7 @@ const NO_CORE: u64 = 1;
 
 /// Everything that the process is given: its entry's arguments and environment, and what the protocol needs.
 pub(super) fn of<'a>(
-    plan: &ProcessPlan<'_>,
-    verified: &'a Verified,
+    plan: &'a ProcessPlan,
     directory: &RunDir,
     identity: Option<&Identity>,
     sandbox: Sandbox,
@@ -30,7 +28,7 @@ pub(super) fn of<'a>(
     let mut env = of_the_entry(&plan.process.env)?;
     env.extend(of_the_protocol(plan, directory, identity)?);
     Ok(ProcessSpec {
-        executable: verified.sealed().as_fd(),
+        executable: plan.program.sealed().as_fd(),
         argv: argv(plan),
         env: env.into_iter().collect(),
         directory: Some(directory.text().to_owned()),
@@ -40,7 +38,7 @@ pub(super) fn of<'a>(
     })
 }
 
-fn argv(plan: &ProcessPlan<'_>) -> Vec<String> {
+fn argv(plan: &ProcessPlan) -> Vec<String> {
     let name = plan.label.replace(char::is_whitespace, "-");
     [name]
         .into_iter()
@@ -65,13 +63,13 @@ fn of_the_entry(env: &[String]) -> Result<BTreeMap<String, String>, CommandError
 }
 
 fn of_the_protocol(
-    plan: &ProcessPlan<'_>,
+    plan: &ProcessPlan,
     directory: &RunDir,
     identity: Option<&Identity>,
 ) -> Result<Vec<(String, String)>, CommandError> {
     let launch = LaunchEnv {
         application: plan.dialect.application(),
-        server_version: plan.server_version,
+        server_version: &plan.server_version,
         protocol_versions: plan.dialect.versions(),
         certificate: identity.map(Identity::certificate),
         socket_dir: Some(directory.path()),

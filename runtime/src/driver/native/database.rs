@@ -38,7 +38,7 @@ pub(super) struct NativeDatabasePlugin {
 struct Shared {
     label: String,
     limits: Limits,
-    process: Arc<NativeProcess>,
+    process: NativeProcess,
 }
 
 impl Shared {
@@ -57,7 +57,7 @@ impl Shared {
 impl NativeDatabasePlugin {
     /// Learns whether the process holds many databases. No instance exists before the first is asked for.
     pub(super) async fn of(
-        process: Arc<NativeProcess>,
+        process: NativeProcess,
         plan: &DatabasePlan,
         startup: &Startup<'_>,
     ) -> Result<Self, LaunchError> {

@@ -11,8 +11,9 @@ use tokio::time::{Instant, timeout};
 
 use super::broker::Brokered;
 use super::call::{Caller, or_nothing};
-use super::client::{Client, ask_multiplexing};
+use super::client::Client;
 use super::process::NativeProcess;
+use super::processes::Place;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
 use crate::driver::{Exit, Instance, LaunchPlan, StartTimes};
@@ -22,7 +23,7 @@ use crate::{CallError, LaunchError, Limits};
 /// How long `stop` waits for the process when it has no grace at all.
 const SHUTDOWN_MINIMUM: Duration = Duration::from_millis(50);
 
-/// One mount of a process. For now each has a process of its own.
+/// One mount of a process.
 pub(super) struct NativeInstance {
     label: String,
     limits: Limits,
@@ -30,13 +31,13 @@ pub(super) struct NativeInstance {
     client: Client,
     services: InstanceServices,
     _brokered: Brokered,
-    process: Arc<NativeProcess>,
+    place: Place,
 }
 
 impl NativeInstance {
     /// Introduces the mount to the process: its services, its configuration, and what it is.
     pub(super) async fn set_up(
-        process: Arc<NativeProcess>,
+        place: Place,
         plan: LaunchPlan,
         startup: &Startup<'_>,
     ) -> Result<Self, LaunchError> {
@@ -48,7 +49,7 @@ impl NativeInstance {
             services,
             ..
         } = plan;
-        ask_multiplexing(process.wire(), startup).await?;
+        let process = place.process();
         let client = Client::new(process.wire(), &limits);
         let services = InstanceServices::new(services, limits.request_timeout);
         let brokered = process.broker().serve(services.routes()).await;
@@ -65,12 +66,16 @@ impl NativeInstance {
             client,
             services,
             _brokered: brokered,
-            process,
+            place,
         })
     }
 
+    fn process(&self) -> &NativeProcess {
+        self.place.process()
+    }
+
     fn caller(&self) -> Caller<'_> {
-        Caller::new(&self.label, self.process.process(), &self.limits)
+        Caller::new(&self.label, self.process().process(), &self.limits)
     }
 
     /// Tells the plugin which keys other live stores of the mount have committed: there are others while a new generation
@@ -93,11 +98,10 @@ impl NativeInstance {
         Ok(())
     }
 
-    /// What the plugin remembers may be wrong, and nobody knows what of it: it ends, and a new one takes its place.
+    /// What the instance remembers may be wrong, and nobody knows what of it: whoever is told this retires it, and a new
+    /// one takes its place.
     fn lost_track(&self) -> CallError {
-        tracing::warn!(plugin = %self.label, "it missed too many commits of others, and is ended");
-        self.process.process().kill();
-        let reason = "it was ended, because it missed too many commits of others".to_owned();
+        let reason = "it missed too many commits of others".to_owned();
         self.caller().crashed(reason, false)
     }
 
@@ -180,7 +184,7 @@ impl Instance for NativeInstance {
 
     async fn exited(&self) -> Exit {
         Exit {
-            reason: self.process.process().exited().await.to_string(),
+            reason: self.process().process().exited().await.to_string(),
         }
     }
 
@@ -188,24 +192,26 @@ impl Instance for NativeInstance {
         let until = Instant::now() + grace.max(SHUTDOWN_MINIMUM);
         let request = self.client.request(pb::Empty {}, Deadline::after(grace));
         let mut backend = self.client.backend.clone();
-        if self.process.process().exit().is_none() {
+        if self.process().process().exit().is_none() {
             // Half of the time for each of the two: one that hangs in its cleanup can still be asked to end.
             let _ = timeout(grace / 2, backend.cleanup(request)).await;
         }
         self.services.enter(Phase::Ended);
-        self.process.stop(until).await;
+        if self.place.leave() {
+            self.process().stop(until).await;
+        }
     }
 
     fn process_id(&self) -> Option<u32> {
-        Some(self.process.process().id())
+        Some(self.process().process().id())
     }
 
     fn start_times(&self) -> Option<StartTimes> {
-        Some(self.process.start_times())
+        Some(self.process().start_times())
     }
 
     fn memory_bytes(&self) -> Option<u64> {
-        self.process.memory_bytes()
+        self.process().memory_bytes()
     }
 }
 

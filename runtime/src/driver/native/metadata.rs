@@ -3,7 +3,6 @@
 //! Such a plugin has its certificate only behind a token that the server would have to issue. Without TLS it tells its
 //! type, version and special paths and refuses every request. Nothing of the mount is told to it, and nothing is served.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_contract::{Description, SetupConfig};
@@ -56,12 +55,12 @@ pub(super) struct Told {
 
 /// Asks a process that runs in metadata mode what it is, and ends it.
 pub(super) async fn ask(
-    process: Arc<NativeProcess>,
+    process: &NativeProcess,
     label: &str,
     startup: &Startup<'_>,
     grace: Duration,
 ) -> Result<Description, LaunchError> {
-    let description = describe(&process, label, startup).await;
+    let description = describe(process, label, startup).await;
     process.stop(Instant::now() + grace).await;
     description
 }

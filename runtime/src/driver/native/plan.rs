@@ -1,61 +1,117 @@
-//! What every process is started with, whatever kind of plugin it is.
+//! What a process is started with, whatever kind of plugin it is.
 
 use std::sync::Arc;
 
+use palisade_contract::PluginType;
+
 use super::dialect::Dialect;
-use crate::catalog::Program;
+use crate::catalog::{Program, Verified};
 use crate::driver::{DatabasePlan, LaunchPlan};
 use crate::services::PluginLog;
-use crate::{Grants, Limits, ProcessOptions};
+use crate::{Grants, LaunchError, Limits, ProcessOptions};
 
 /// The part of a plan that the process itself is made of.
-#[derive(Clone, Copy)]
-pub(super) struct ProcessPlan<'a> {
-    pub(super) label: &'a str,
-    pub(super) program: &'a Program,
-    pub(super) process: &'a ProcessOptions,
-    pub(super) limits: &'a Limits,
-    pub(super) grants: &'a Grants,
-    pub(super) log: &'a Arc<PluginLog>,
+#[derive(Clone)]
+pub(super) struct ProcessPlan {
+    pub(super) label: String,
+    pub(super) plugin_type: PluginType,
+    pub(super) program: Verified,
+    pub(super) process: ProcessOptions,
+    pub(super) limits: Limits,
+    pub(super) grants: Grants,
     /// The version that the server calls itself by.
-    pub(super) server_version: &'a str,
+    pub(super) server_version: String,
     pub(super) dialect: Dialect,
+    /// Where its output goes.
+    pub(super) log: Arc<PluginLog>,
 }
 
-impl<'a> ProcessPlan<'a> {
-    /// For a mount.
-    pub(super) fn of_backend(plan: &'a LaunchPlan, server_version: &'a str) -> Self {
-        Self {
-            label: &plan.label,
-            program: &plan.program,
-            process: &plan.process,
-            limits: &plan.limits,
-            grants: &plan.grants,
-            log: plan.services.log(),
+impl ProcessPlan {
+    /// For a mount. Who prints a line in a process that mounts share is unknown, so its output is the entry's.
+    ///
+    /// # Errors
+    ///
+    /// It is linked into the server.
+    pub(super) fn of_backend(
+        plan: &LaunchPlan,
+        server_version: String,
+    ) -> Result<Self, LaunchError> {
+        let log = match plan.process.dedicated {
+            true => Arc::clone(plan.services.log()),
+            false => PluginLog::new(&plan.label, "", plan.limits.log_bytes),
+        };
+        Ok(Self {
+            label: plan.label.clone(),
+            plugin_type: plan.plugin_type,
+            program: file(&plan.program, &plan.label)?,
+            process: plan.process.clone(),
+            limits: plan.limits.clone(),
+            grants: plan.grants.clone(),
             server_version,
             dialect: Dialect::Backend,
-        }
+            log,
+        })
     }
 
     /// The same process, asked for nothing but what it is.
-    pub(super) fn for_metadata(self) -> Self {
+    pub(super) fn for_metadata(&self) -> Self {
         Self {
             dialect: Dialect::Metadata,
-            ..self
+            ..self.clone()
         }
     }
 
     /// For databases.
-    pub(super) fn of_database(plan: &'a DatabasePlan) -> Self {
-        Self {
-            label: &plan.label,
-            program: &plan.program,
-            process: &plan.process,
-            limits: &plan.limits,
-            grants: &plan.grants,
-            log: &plan.log,
-            server_version: &plan.server_version,
+    ///
+    /// # Errors
+    ///
+    /// It is linked into the server.
+    pub(super) fn of_database(plan: &DatabasePlan) -> Result<Self, LaunchError> {
+        Ok(Self {
+            label: plan.label.clone(),
+            plugin_type: PluginType::Database,
+            program: file(&plan.program, &plan.label)?,
+            process: plan.process.clone(),
+            limits: plan.limits.clone(),
+            grants: plan.grants.clone(),
+            server_version: plan.server_version.clone(),
             dialect: Dialect::Database,
-        }
+            log: Arc::clone(&plan.log),
+        })
+    }
+
+    /// Whether both are of the same process: everything but where its output goes is the same.
+    pub(super) fn is_of_the_process_of(&self, other: &Self) -> bool {
+        let Self {
+            label,
+            plugin_type,
+            program,
+            process,
+            limits,
+            grants,
+            server_version,
+            dialect,
+            log: _,
+        } = self;
+        (label, plugin_type, process, limits)
+            == (
+                &other.label,
+                &other.plugin_type,
+                &other.process,
+                &other.limits,
+            )
+            && (grants, server_version, dialect)
+                == (&other.grants, &other.server_version, &other.dialect)
+            && program.digest() == other.program.digest()
+    }
+}
+
+fn file(program: &Program, label: &str) -> Result<Verified, LaunchError> {
+    match program {
+        Program::Verified(verified) => Ok(verified.clone()),
+        Program::Builtin(_) => Err(LaunchError::Failed {
+            plugin: label.to_owned(),
+            fault: "it is linked into the server, and has no process".to_owned(),
+        }),
     }
 }

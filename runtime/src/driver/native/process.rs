@@ -41,10 +41,10 @@ impl NativeProcess {
         outputs: [Task; 2],
         start_times: StartTimes,
         log: &Arc<PluginLog>,
-    ) -> Arc<Self> {
+    ) -> Self {
         let Connection { wire, server_tls } = connection;
         let directory = Arc::new(directory);
-        Arc::new(Self {
+        Self {
             broker: Broker::open(
                 wire.clone(),
                 server_tls,
@@ -57,7 +57,7 @@ impl NativeProcess {
             wire,
             start_times,
             _directory: directory,
-        })
+        }
     }
 
     pub(super) fn process(&self) -> &Process {
@@ -66,6 +66,11 @@ impl NativeProcess {
 
     pub(super) fn wire(&self) -> Wire {
         self.wire.clone()
+    }
+
+    /// Whether nothing that is sent to it could be answered any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.process.has_died() || self.wire.has_ended()
     }
 
     pub(super) fn broker(&self) -> &Broker {

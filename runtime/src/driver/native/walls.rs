@@ -42,7 +42,7 @@ impl Users {
 ///
 /// That one which the operator requires does not hold here.
 pub(super) async fn around(
-    plan: ProcessPlan<'_>,
+    plan: &ProcessPlan,
     workers: &Workers,
     users: &Users,
     required: &BTreeSet<Layer>,
@@ -50,7 +50,7 @@ pub(super) async fn around(
 ) -> Result<Sandbox, LaunchError> {
     let protections = workers.protections().await;
     let protections = protections.map_err(|error| startup.not_spawned(error))?;
-    match missing(plan.process, required, protections) {
+    match missing(&plan.process, required, protections) {
         Some((layer, fault)) => Err(startup.lacks(layer, fault)),
         None => Ok(sandbox(plan, protections, users.next())),
     }
@@ -70,8 +70,8 @@ fn missing<'a>(
         .find_map(|layer| Some((layer, protections.fault(layer)?)))
 }
 
-fn sandbox(plan: ProcessPlan<'_>, protections: &Protections, user: u32) -> Sandbox {
-    let limits = plan.limits;
+fn sandbox(plan: &ProcessPlan, protections: &Protections, user: u32) -> Sandbox {
+    let limits = &plan.limits;
     Sandbox {
         layers: protections.holding().clone(),
         user,

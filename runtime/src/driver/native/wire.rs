@@ -114,6 +114,11 @@ impl Wire {
         Ok((wire, Background::new(driver)))
     }
 
+    /// Whether the connection is gone.
+    pub(super) fn has_ended(&self) -> bool {
+        self.hold.driver().has_ended()
+    }
+
     /// The authority that calls name: any will do on a connection that has one server.
     pub(super) fn origin() -> Uri {
         Uri::from_static("http://localhost")

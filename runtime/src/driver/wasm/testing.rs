@@ -58,6 +58,7 @@ fn plan(limits: Limits, services: Arc<MountServices>) -> LaunchPlan {
         plugin_type: PluginType::Secret,
         limits,
         grants: Grants::default(),
+        started_after: None,
         process: ProcessOptions::default(),
         config: SetupConfig::default(),
         services,

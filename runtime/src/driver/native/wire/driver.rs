@@ -88,7 +88,7 @@ impl Driver {
         self.wrecked.load(Ordering::Acquire)
     }
 
-    #[cfg(test)]
+    /// Whether the connection is gone.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state().place, Place::Ended)
     }

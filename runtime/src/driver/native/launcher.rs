@@ -1,0 +1,185 @@
+//! From nothing to a process that answers: walls, folder, spawn, handshake, connection.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use palisade_protocol::cert::{CertError, Identity};
+
+use super::channel::Connection;
+use super::client::ask_multiplexing;
+use super::command;
+use super::handshake::{self, Fault};
+use super::metadata::{self, OldPlugin, Told};
+use super::output::{self, LastWords};
+use super::plan::ProcessPlan;
+use super::process::NativeProcess;
+use super::processes::Shareable;
+use super::run_dir::{RunDir, RunDirs};
+use super::startup::Startup;
+use super::walls::{self, Users};
+use crate::driver::StartTimes;
+use crate::worker::{Layer, Sandbox, SpawnedProcess};
+use crate::{LaunchError, Timeouts, Workers};
+
+/// Starts processes. Whatever step fails or is abandoned: dropping what was made so far kills the process and removes its
+/// folder.
+pub(super) struct Launcher {
+    workers: Workers,
+    timeouts: Timeouts,
+    run_dirs: RunDirs,
+    users: Users,
+    required: BTreeSet<Layer>,
+}
+
+impl Launcher {
+    /// One that starts its processes through `workers`, and none without the `required` walls.
+    pub(super) fn new(workers: Workers, timeouts: Timeouts, required: BTreeSet<Layer>) -> Self {
+        Self {
+            required,
+            workers,
+            timeouts,
+            run_dirs: RunDirs::default(),
+            users: Users::default(),
+        }
+    }
+
+    /// The start of a plugin of that name, call by call.
+    pub(super) fn startup<'a>(&self, label: &'a str) -> Startup<'a> {
+        Startup::new(label, self.timeouts.startup_call)
+    }
+
+    /// A process for mounts, which has said whether they can share it. One that speaks a protocol of old is asked what it
+    /// is, for the error.
+    pub(super) async fn backend(&self, plan: &ProcessPlan) -> Result<Shareable, LaunchError> {
+        match Box::pin(self.start(plan)).await {
+            Ok((process, _)) => {
+                let startup = self.startup(&plan.label);
+                let multiplexes = ask_multiplexing(process.wire(), &startup).await?;
+                Ok(Shareable::new(process, multiplexes))
+            }
+            Err(NotStarted::Failed(error)) => Err(error),
+            Err(NotStarted::Old(old)) => {
+                let said = self.read_metadata(&plan.for_metadata()).await;
+                Err(old.explained(&plan.label, said))
+            }
+        }
+    }
+
+    /// A process for databases.
+    pub(super) async fn database(&self, plan: &ProcessPlan) -> Result<NativeProcess, LaunchError> {
+        let (process, _) = Box::pin(self.start(plan)).await?;
+        Ok(process)
+    }
+
+    /// What a plugin of old tells of itself, within the time of one call: the launch that failed had its own.
+    async fn read_metadata(&self, plan: &ProcessPlan) -> Result<Told, LaunchError> {
+        let startup = self.startup(&plan.label);
+        let read = async {
+            let (process, version) = Box::pin(self.start(plan)).await?;
+            let asking = metadata::ask(&process, &plan.label, &startup, self.timeouts.grace);
+            let description = Box::pin(asking).await?;
+            Ok(Told {
+                version,
+                description,
+            })
+        };
+        startup.within("metadata mode", read).await?
+    }
+
+    /// A process that answers and, where its dialect asks for that, has proven who it is; and the version that it speaks.
+    async fn start(&self, plan: &ProcessPlan) -> Result<(NativeProcess, u32), NotStarted> {
+        let startup = self.startup(&plan.label);
+        let sandbox =
+            walls::around(plan, &self.workers, &self.users, &self.required, &startup).await?;
+        let directory = self
+            .run_dirs
+            .create(sandbox.own_user())
+            .map_err(|fault| startup.failed(fault))?;
+        let identity = identity(plan).map_err(|fault| startup.failed(fault))?;
+        let begun = Instant::now();
+        let SpawnedProcess {
+            process,
+            stdout,
+            stderr,
+        } = self
+            .spawn(plan, &startup, &directory, identity.as_ref(), sandbox)
+            .await?;
+        let executed = Instant::now();
+        let words = LastWords::default();
+        let errors = output::follow_stderr(stderr, &plan.log, &words)
+            .map_err(|fault| startup.failed(fault))?;
+        let greeting = handshake::read(stdout, &process, &words, self.timeouts.handshake).await;
+        let greeting = greeting.map_err(|fault| self.no_greeting(&plan.label, fault))?;
+        let greeted = Instant::now();
+        let outputs = [errors, output::follow_stdout(greeting.stdout, &plan.log)];
+        let version = greeting.handshake.protocol_version;
+        let peer = handshake::peer(&greeting.handshake, plan.dialect, &directory)
+            .map_err(|fault| self.no_greeting(&plan.label, fault))?;
+        let connection = Connection::open(&startup, &process, peer, identity.as_ref()).await?;
+        let times = StartTimes {
+            exec: executed - begun,
+            handshake: greeted - executed,
+            connection: greeted.elapsed(),
+        };
+        tracing::debug!(
+            plugin = plan.label,
+            pid = process.id(),
+            ?times,
+            "a process was started"
+        );
+        let process = NativeProcess::new(process, connection, directory, outputs, times, &plan.log);
+        Ok((process, version))
+    }
+
+    async fn spawn(
+        &self,
+        plan: &ProcessPlan,
+        startup: &Startup<'_>,
+        directory: &RunDir,
+        identity: Option<&Identity>,
+        sandbox: Sandbox,
+    ) -> Result<SpawnedProcess, LaunchError> {
+        let spec = command::of(plan, directory, identity, sandbox)
+            .map_err(|fault| startup.failed(fault))?;
+        self.workers
+            .spawn(spec)
+            .await
+            .map_err(|error| startup.not_spawned(error))
+    }
+
+    fn no_greeting(&self, label: &str, fault: Fault) -> NotStarted {
+        let old = fault.speaks_old();
+        let failure = fault.into_launch_error(label, self.timeouts.handshake);
+        match old {
+            Some(version) => NotStarted::Old(OldPlugin { version, failure }),
+            None => NotStarted::Failed(failure),
+        }
+    }
+}
+
+fn identity(plan: &ProcessPlan) -> Result<Option<Identity>, CertError> {
+    plan.dialect.has_tls().then(Identity::generate).transpose()
+}
+
+/// Why there is no process that answers.
+enum NotStarted {
+    /// It speaks a protocol of old.
+    Old(OldPlugin),
+    /// Anything else.
+    Failed(LaunchError),
+}
+
+impl From<LaunchError> for NotStarted {
+    fn from(error: LaunchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<NotStarted> for LaunchError {
+    fn from(reason: NotStarted) -> Self {
+        match reason {
+            NotStarted::Old(old) => old.failure,
+            NotStarted::Failed(error) => error,
+        }
+    }
+}
