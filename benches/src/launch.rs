@@ -20,10 +20,10 @@ use palisade_runtime::driver::{Driver, Instance, LaunchPlan, StartTimes};
 use palisade_runtime::services::{Deadline, MountPrefix, MountServices, ServicesConfig};
 use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{Digest, Grants, Limits, ProcessOptions, RuntimeKind, Timeouts, Workers};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::built;
+use crate::go_host::{GoHost, Spread, Task, peer};
 use crate::sampler::{Effort, Samples};
 
 /// What each of them answers without storage.
@@ -46,20 +46,8 @@ struct OfOneFile {
     greeting: Samples,
     relaunch: Samples,
     cold: Samples,
-    /// As go-plugin's own host says of itself: median and 99th percentile.
-    go_host: Option<GoHost>,
-}
-
-/// The result of the host in Go, in microseconds.
-#[derive(Clone, Copy, Deserialize)]
-struct Spread {
-    p50: f64,
-    p99: f64,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-struct GoHost {
-    launch_us: Spread,
+    /// As go-plugin's own host says of itself.
+    go_host: Option<Spread>,
 }
 
 /// Measures each executable in interleaved rounds. Those in Go, and their host, are measured where they were built: by
@@ -70,13 +58,17 @@ struct GoHost {
 /// When the guests are not built, or a start fails.
 pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launches> {
     let rounds = if effort.rounds > 2 { 40 } else { 2 };
-    let peers = built::target_directory().join("debug/interop");
+    let host = GoHost::find();
     let mut all = Vec::new();
-    for (name, file, multiplexes) in files(&peers) {
-        let host = peers.join("go-host");
-        let go_host = host
-            .exists()
-            .then(|| measure_go_host(&host, &file, multiplexes, rounds));
+    for (name, file, multiplexes) in files() {
+        let task = Task {
+            file: &file.clone(),
+            multiplexes,
+            path: PATH,
+            launches: rounds,
+            calls: 0,
+        };
+        let go_host = host.as_ref().map(|host| host.measure(task)).transpose()?;
         let subject = Subject::of(&workers, file).await?;
         let mut measured = OfOneFile {
             name,
@@ -85,7 +77,7 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launche
             greeting: Samples::default(),
             relaunch: Samples::default(),
             cold: Samples::default(),
-            go_host: go_host.transpose()?,
+            go_host: go_host.and_then(|said| said.launch),
         };
         for _ in 0..rounds {
             measured.plain.push(subject.start_plainly()?);
@@ -101,11 +93,11 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launche
 }
 
 /// The executables that are there, by name, and whether each says that it multiplexes.
-fn files(peers: &Path) -> Vec<(&'static str, PathBuf, bool)> {
+fn files() -> Vec<(&'static str, PathBuf, bool)> {
     let all = [
         ("mock in Rust", built::program("mock"), true),
-        ("mock of OpenBao's SDK in Go", peers.join("bao-mock"), false),
-        ("mock of Vault's SDK in Go", peers.join("vault-mock"), false),
+        ("mock of OpenBao's SDK in Go", peer("bao-mock"), false),
+        ("mock of Vault's SDK in Go", peer("vault-mock"), false),
     ];
     all.into_iter()
         .filter(|(_, file, _)| file.exists())
@@ -227,29 +219,6 @@ fn plan(verified: Verified) -> anyhow::Result<LaunchPlan> {
     })
 }
 
-/// go-plugin's own host, on the same executable; it measures itself.
-fn measure_go_host(
-    host: &Path,
-    file: &Path,
-    multiplexes: bool,
-    rounds: u32,
-) -> anyhow::Result<GoHost> {
-    let output = Command::new(host)
-        .arg(format!("-plugin={}", file.display()))
-        .arg(format!("-path={PATH}"))
-        .arg(format!("-multiplex={multiplexes}"))
-        .arg(format!("-launches={rounds}"))
-        .arg("-calls=0")
-        .stderr(Stdio::null())
-        .output()?;
-    anyhow::ensure!(
-        output.status.success(),
-        "the host in Go failed on {}",
-        file.display()
-    );
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
 impl fmt::Display for Launches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
@@ -292,8 +261,7 @@ impl OfOneFile {
             of("sealed copy, to its first answer", &self.relaunch),
             of("from disk, to its first answer", &self.cold),
         ];
-        rows.extend(self.go_host.map(|host| {
-            let Spread { p50, p99 } = host.launch_us;
+        rows.extend(self.go_host.map(|Spread { p50, p99 }| {
             row(
                 "go-plugin's host in Go, to its first answer",
                 p50 / 1e6,

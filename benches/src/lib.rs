@@ -5,5 +5,10 @@
 pub mod built;
 pub mod call;
 pub mod floor;
+pub mod go_host;
+pub mod http;
 pub mod launch;
+pub mod load;
+pub mod peers;
 pub mod sampler;
+pub mod served;

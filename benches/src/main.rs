@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use palisade_benches::floor::wire;
 use palisade_benches::sampler::Effort;
-use palisade_benches::{call, launch};
+use palisade_benches::{call, launch, load, peers};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 fn main() -> ExitCode {
@@ -49,8 +49,13 @@ fn measure(arguments: &[String]) -> anyhow::Result<()> {
         .build()?;
     threads.block_on(async {
         let calls = Box::pin(call::compare(workers.clone(), effort)).await?;
+        println!("{calls}\n");
+        let peers = Box::pin(peers::compare(workers.clone(), effort)).await?;
+        println!("{peers}\n");
         let launches = Box::pin(launch::compare(workers, effort)).await?;
-        println!("{calls}\n\n{launches}");
+        println!("{launches}\n");
+        let load = Box::pin(load::compare(effort)).await?;
+        println!("{load}");
         Ok(())
     })
 }

@@ -1,21 +1,14 @@
-//! One kept-alive HTTP connection, and requests over it.
+//! Requests that are shown with their answers.
 
-use anyhow::Context;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use http::{Method, StatusCode};
+use palisade_benches::http::Client as Connection;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
 use crate::narrate;
-use crate::server::{Server, TOKEN};
+use crate::server::Server;
 
 /// A connection to the server.
-pub(crate) struct Client {
-    sender: SendRequest<Full<Bytes>>,
-}
+pub(crate) struct Client(Connection);
 
 /// What came back.
 pub(crate) struct Answer {
@@ -30,11 +23,7 @@ pub(crate) struct Answer {
 impl Client {
     /// Connects.
     pub(crate) async fn connect(server: &Server) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(server.address()).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(Self { sender })
+        Ok(Self(Connection::connect(server.address()).await?))
     }
 
     /// Sends a request and shows it with its answer.
@@ -65,24 +54,12 @@ impl Client {
         path: &str,
         body: &str,
     ) -> anyhow::Result<Answer> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/v1/{path}"))
-            .header("Host", "localhost")
-            .header("X-Vault-Token", TOKEN)
-            .body(Full::new(Bytes::from(body.to_owned())))?;
-        self.sender.ready().await?;
-        let response = self.sender.send_request(request).await?;
-        let status = response.status();
-        let code = response.headers().get("X-Palisade-Error-Code");
-        let code = code.and_then(|code| code.to_str().ok()).map(str::to_owned);
-        let bytes = response.into_body().collect().await?.to_bytes();
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).context("the server answers in JSON")?
-        };
-        Ok(Answer { status, code, body })
+        let answer = self.0.send(method, path, body).await?;
+        Ok(Answer {
+            body: answer.json()?,
+            status: answer.status,
+            code: answer.code,
+        })
     }
 }
 

@@ -1,69 +1,39 @@
-//! A dev server on a free port with a plugin directory of its own, and the command line to speak to it.
+//! The server of the demonstration: its command line, and the processes that it starts.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use palisade_benches::built::{component, program};
+use palisade_benches::served::{Served, TOKEN};
 use rustix::process::{Pid, Signal, kill_process};
-use sha2::{Digest as _, Sha256};
 
 use crate::narrate;
-
-/// The token that the demonstration chooses for itself.
-pub(crate) const TOKEN: &str = "demo-root";
-
-/// How long the server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long its processes may take to follow it.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
-/// A running dev server. Dropping it kills it.
-pub(crate) struct Server {
-    child: Child,
-    address: SocketAddr,
-    plugins: tempfile::TempDir,
-}
+/// A running dev server, its processes, and the command line to speak to it. Dropping it kills it.
+pub(crate) struct Server(Served);
 
 impl Server {
     /// Starts one and waits until it answers.
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let plugins = tempfile::tempdir()?;
-        for artifact in [program("kv"), component("kv"), component("hostile")] {
-            stage(&artifact, plugins.path())?;
-        }
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let child = Command::new(program("palisade"))
-            .args(["server", "-dev"])
-            .arg(format!("-dev-root-token-id={TOKEN}"))
-            .arg(format!("-dev-listen-address={address}"))
-            .arg(format!("-dev-plugin-dir={}", plugins.path().display()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let server = Self {
-            child,
-            address,
-            plugins,
-        };
-        server.wait_until_listening()?;
-        Ok(server)
+        let artifacts = [program("kv"), component("kv"), component("hostile")];
+        Served::start(&artifacts).map(Self)
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// The digest of a file in its plugin directory, in hexadecimal.
     pub(crate) fn sha256(&self, file: &str) -> anyhow::Result<String> {
-        let bytes = fs::read(self.plugins.path().join(file))?;
-        Ok(hex::encode(Sha256::digest(bytes)))
+        self.0.sha256(file)
     }
 
     /// Puts the same plugin under other bytes into the plugin directory, and gives its name there.
@@ -71,12 +41,12 @@ impl Server {
     /// An executable and a component both allow what means nothing at their end: a component, an empty section of its
     /// own name; an executable, anything.
     pub(crate) fn restage(&self, file: &str, name: &str) -> anyhow::Result<String> {
-        let mut bytes = fs::read(self.plugins.path().join(file))?;
+        let mut bytes = fs::read(self.0.plugins().join(file))?;
         let length = u8::try_from(name.len())?;
         bytes.extend([0, length + 1, length]);
         bytes.extend(name.as_bytes());
-        let path = self.plugins.path().join(name);
-        fs::copy(self.plugins.path().join(file), &path)?;
+        let path = self.0.plugins().join(name);
+        fs::copy(self.0.plugins().join(file), &path)?;
         fs::write(path, bytes)?;
         Ok(name.to_owned())
     }
@@ -85,7 +55,7 @@ impl Server {
     pub(crate) fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let output = Command::new(program("palisade"))
             .args(arguments)
-            .env("BAO_ADDR", format!("http://{}", self.address))
+            .env("BAO_ADDR", format!("http://{}", self.address()))
             .env("BAO_TOKEN", TOKEN)
             .output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -111,56 +81,19 @@ impl Server {
 
     /// Asks it to stop and waits; gives the processes that outlived it.
     pub(crate) fn stop(&mut self) -> anyhow::Result<Vec<u32>> {
-        let family = descendants(self.child.id());
-        let pid = Pid::from_raw(i32::try_from(self.child.id())?).context("a positive number")?;
+        let family = descendants(self.0.process_id());
+        let pid =
+            Pid::from_raw(i32::try_from(self.0.process_id())?).context("a positive number")?;
         kill_process(pid, Signal::TERM)?;
-        let patience = Instant::now() + PATIENCE;
-        while self.child.try_wait()?.is_none() {
-            ensure!(
-                Instant::now() < patience,
-                "it did not stop within {PATIENCE:?}"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.0.ended()?;
         Ok(outlive(family, Instant::now() + AFTERMATH))
     }
 
     fn plugin_processes(&self) -> Vec<u32> {
-        let mut family = descendants(self.child.id());
+        let mut family = descendants(self.0.process_id());
         family.retain(|pid| runs_from_memory(*pid));
         family
     }
-
-    fn wait_until_listening(&self) -> anyhow::Result<()> {
-        let patience = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.address).is_err() {
-            ensure!(
-                Instant::now() < patience,
-                "it did not listen within {PATIENCE:?}"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have stopped already; either way nothing is left to be done about a failure here.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn stage(artifact: &Path, plugins: &Path) -> anyhow::Result<()> {
-    let name = artifact.file_name().context("an artifact is a file")?;
-    fs::copy(artifact, plugins.join(name)).with_context(|| {
-        format!(
-            "{} is not built: run `cargo xtask guests`",
-            artifact.display()
-        )
-    })?;
-    Ok(())
 }
 
 /// The arguments as a person would read them: digests are cut.

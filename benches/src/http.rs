@@ -1,0 +1,83 @@
+//! One kept-alive HTTP connection to a server, and requests over it.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::served::TOKEN;
+
+/// A connection to the server.
+pub struct Client {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+/// What came back.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The stable code of a runtime error.
+    pub code: Option<String>,
+    /// The body; empty when there is none.
+    pub bytes: Bytes,
+}
+
+impl Answer {
+    /// The body; null when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        match self.bytes.is_empty() {
+            true => Ok(Value::Null),
+            false => serde_json::from_slice(&self.bytes).context("the server answers in JSON"),
+        }
+    }
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// When nobody listens.
+    pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender })
+    }
+
+    /// Sends a request and waits for the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks.
+    pub async fn send(&mut self, method: Method, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/v1/{path}"))
+            .header("Host", "localhost")
+            .header("X-Vault-Token", TOKEN)
+            .body(Full::new(Bytes::from(body.to_owned())))?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.status();
+        let code = response.headers().get("X-Palisade-Error-Code");
+        let code = code.and_then(|code| code.to_str().ok()).map(str::to_owned);
+        let bytes = response.into_body().collect().await?.to_bytes();
+        Ok(Answer {
+            status,
+            code,
+            bytes,
+        })
+    }
+}

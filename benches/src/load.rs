@@ -1,0 +1,291 @@
+//! Reads and writes through the whole server, over HTTP: what clients see, one at a time and many at once.
+//!
+//! The driver shares the machine with the server and its plugins, as in the figures that OpenBao is known by.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use comfy_table::{Table, presets};
+use http::Method;
+use serde_json::json;
+
+use crate::built;
+use crate::go_host::peer;
+use crate::http::Client;
+use crate::sampler::{Effort, Samples};
+use crate::served::Served;
+
+/// How many clients ask at once.
+const CLIENTS: [usize; 3] = [1, 8, 64];
+
+/// One way to run a plugin that keeps a value.
+struct Way {
+    label: &'static str,
+    /// Its entry, and where it is mounted.
+    name: &'static str,
+    /// None for the engine that is linked in.
+    file: Option<PathBuf>,
+    args: &'static [&'static str],
+    isolation: Option<&'static str>,
+    path: &'static str,
+    body: &'static str,
+}
+
+/// What the mock plugins of all languages keep: a read is one read of storage.
+const MOCK: (&str, &str) = ("kv/x", r#"{"value":"a secret of ordinary length"}"#);
+
+fn ways() -> Vec<Way> {
+    let mock = |label, name, file, args, isolation| Way {
+        label,
+        name,
+        file: Some(file),
+        args,
+        isolation,
+        path: MOCK.0,
+        body: MOCK.1,
+    };
+    let all = vec![
+        Way {
+            label: "kv, linked in",
+            name: "kv",
+            file: None,
+            args: &[],
+            isolation: None,
+            path: "data/x",
+            body: r#"{"data":{"text":"a secret of ordinary length"}}"#,
+        },
+        mock(
+            "mock in Go, multiplexed",
+            "go-shared",
+            peer("bao-mock"),
+            &["-multiplex"],
+            None,
+        ),
+        mock("mock in Go", "go-own", peer("bao-mock"), &[], None),
+        mock("mock in Rust", "rust", built::program("mock"), &[], None),
+        mock(
+            "mock, a store per call",
+            "call",
+            built::component("mock"),
+            &[],
+            Some("call"),
+        ),
+        mock(
+            "mock, a store per mount",
+            "mount",
+            built::component("mock"),
+            &[],
+            Some("mount"),
+        ),
+    ];
+    let exists = |way: &Way| way.file.as_ref().is_none_or(|file| file.exists());
+    all.into_iter().filter(exists).collect()
+}
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Read,
+    Write,
+}
+
+/// What was measured of one way, one question and one number of clients.
+#[derive(Default)]
+struct Cell {
+    samples: Samples,
+    busy: Duration,
+}
+
+/// What was measured of one way and one question.
+struct Row {
+    way: usize,
+    ask: Ask,
+    cells: [Cell; CLIENTS.len()],
+}
+
+/// What was measured.
+pub struct Load {
+    ways: Vec<Way>,
+    rows: Vec<Row>,
+}
+
+/// Measures every way in interleaved rounds.
+///
+/// # Errors
+///
+/// When something is not built, or a request fails.
+pub async fn compare(effort: Effort) -> anyhow::Result<Load> {
+    let (rounds, slice) = match effort.rounds {
+        0..=2 => (1, Duration::from_millis(20)),
+        _ => (3, Duration::from_millis(500)),
+    };
+    let mut load = Load::of(ways());
+    let mut files: Vec<_> = load
+        .ways
+        .iter()
+        .filter_map(|way| way.file.clone())
+        .collect();
+    files.sort();
+    files.dedup();
+    let server = Served::start(&files)?;
+    for way in &load.ways {
+        mount(&server, way).await?;
+    }
+    for _ in 0..rounds {
+        for row in &mut load.rows {
+            let way = &load.ways[row.way];
+            for (clients, cell) in CLIENTS.iter().zip(&mut row.cells) {
+                drive(&server, way, row.ask, *clients, slice, cell).await?;
+            }
+        }
+    }
+    Ok(load)
+}
+
+async fn mount(server: &Served, way: &Way) -> anyhow::Result<()> {
+    let mut client = Client::connect(server.address()).await?;
+    if let Some(file) = &way.file {
+        let command = file.file_name().unwrap_or_default().to_string_lossy();
+        let mut body = json!({
+            "sha256": server.sha256(&command)?,
+            "command": command,
+            "args": way.args,
+        });
+        if let Some(isolation) = way.isolation {
+            body["isolation"] = isolation.into();
+        }
+        let path = format!("sys/plugins/catalog/secret/{}", way.name);
+        expect(&mut client, Method::PUT, &path, &body.to_string()).await?;
+    }
+    let path = format!("sys/mounts/{}", way.name);
+    let body = json!({ "type": way.name }).to_string();
+    expect(&mut client, Method::POST, &path, &body).await?;
+    expect(&mut client, Method::PUT, &way.at(), way.body).await
+}
+
+/// All clients ask one after the other for as long as the slice lasts.
+async fn drive(
+    server: &Served,
+    way: &Way,
+    ask: Ask,
+    clients: usize,
+    slice: Duration,
+    cell: &mut Cell,
+) -> anyhow::Result<()> {
+    let mut connected = Vec::with_capacity(clients);
+    for _ in 0..clients {
+        let mut client = Client::connect(server.address()).await?;
+        // Its first request finds what the server makes for a connection.
+        expect(&mut client, Method::GET, &way.at(), "").await?;
+        connected.push(client);
+    }
+    let begun = Instant::now();
+    let until = begun + slice;
+    let asking = connected
+        .into_iter()
+        .map(|client| tokio::spawn(keep_asking(client, way.at(), way.body, ask, until)));
+    for asking in asking.collect::<Vec<_>>() {
+        for took in asking.await?? {
+            cell.samples.push(took);
+        }
+    }
+    cell.busy += begun.elapsed();
+    Ok(())
+}
+
+async fn keep_asking(
+    mut client: Client,
+    path: String,
+    body: &'static str,
+    ask: Ask,
+    until: Instant,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut took = Vec::new();
+    loop {
+        let start = Instant::now();
+        if start >= until {
+            return Ok(took);
+        }
+        match ask {
+            Ask::Read => expect(&mut client, Method::GET, &path, "").await?,
+            Ask::Write => expect(&mut client, Method::PUT, &path, body).await?,
+        }
+        took.push(start.elapsed());
+    }
+}
+
+async fn expect(client: &mut Client, method: Method, path: &str, body: &str) -> anyhow::Result<()> {
+    let answer = client.send(method, path, body).await?;
+    ensure!(
+        answer.status.is_success(),
+        "{path}: {} {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.bytes)
+    );
+    Ok(())
+}
+
+impl Way {
+    fn at(&self) -> String {
+        format!("{}/{}", self.name, self.path)
+    }
+}
+
+impl Load {
+    fn of(ways: Vec<Way>) -> Self {
+        let asks = [Ask::Read, Ask::Write];
+        let rows = asks.iter().flat_map(|ask| {
+            let row = |way| Row {
+                way,
+                ask: *ask,
+                cells: Default::default(),
+            };
+            (0..ways.len()).map(row)
+        });
+        Self {
+            rows: rows.collect(),
+            ways,
+        }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        let heads = CLIENTS.iter().map(|clients| match clients {
+            1 => "1 client".to_owned(),
+            many => format!("{many} clients"),
+        });
+        let what = "over HTTP: requests per second / p50 / p99".to_owned();
+        table.set_header([what].into_iter().chain(heads));
+        for row in &self.rows {
+            let ask = match row.ask {
+                Ask::Read => "read",
+                Ask::Write => "write",
+            };
+            let label = format!("{ask}: {}", self.ways[row.way].label);
+            let cells = row.cells.iter().map(ToString::to_string);
+            table.add_row([label].into_iter().chain(cells));
+        }
+        write!(f, "{table}")
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a number of requests, far below 2^52"
+        )]
+        let rate = self.samples.len() as f64 / self.busy.as_secs_f64();
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        let (p50, p99) = (
+            millis(self.samples.p50()),
+            millis(self.samples.percentile(0.99)),
+        );
+        write!(f, "{rate:.0} / {p50:.2} / {p99:.1} ms")
+    }
+}
