@@ -1,6 +1,6 @@
 //! A plugin's answers, and where wrapped ones are picked up.
 
-use palisade_contract::{PluginError, Response, ResponseWrapInfo};
+use palisade_contract::{PluginError, PluginErrorKind, Response, ResponseWrapInfo};
 
 use super::lease::{
     duration_from_nanos, duration_to_nanos, timestamp_from_wire, timestamp_to_wire,
@@ -89,7 +89,8 @@ pub fn response_to_reply(result: Result<Option<Response>, PluginError>) -> pb::H
 }
 
 /// What a plugin answered. As in Go's hosts, a response that cannot be read wins over an error beside it; of a readable
-/// response beside an error only the error is kept.
+/// response beside an error only the text is kept, if it has one: plugins answer so to say in their own words why a request
+/// is invalid, and Go's servers tell clients those words.
 ///
 /// # Errors
 ///
@@ -98,5 +99,21 @@ pub fn response_from_reply(
     reply: pb::HandleRequestReply,
 ) -> Result<Result<Option<Response>, PluginError>, ConvertError> {
     let response = reply.response.map(TryInto::try_into).transpose()?;
-    Ok(super::plugin_error(reply.err).map(|()| response))
+    let answer = super::plugin_error(reply.err);
+    Ok(match (answer, response) {
+        (Err(error), Some(response)) => Err(in_the_words_of(&response, error)),
+        (answer, response) => answer.map(|()| response),
+    })
+}
+
+/// The error with the text of the response beside it. With such a text even an error of no kind is the request's fault.
+fn in_the_words_of(response: &Response, error: PluginError) -> PluginError {
+    let Some(message) = response.error_text() else {
+        return error;
+    };
+    let kind = match error.kind {
+        PluginErrorKind::Unknown => PluginErrorKind::BadRequest,
+        kind => kind,
+    };
+    PluginError { kind, message }
 }

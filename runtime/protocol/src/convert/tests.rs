@@ -434,6 +434,44 @@ fn an_unreadable_response_wins_over_the_error_beside_it() {
 }
 
 #[test]
+fn an_error_is_told_in_the_words_of_the_response_beside_it() {
+    let reply = |text: &str, error: PluginError| {
+        let response = Response::with_data(Json::from_text(text));
+        let reply = pb::HandleRequestReply {
+            response: Some(response.into()),
+            err: Some(error.into()),
+        };
+        response_from_reply(reply)
+            .expect("it has a meaning")
+            .expect_err("it is an error")
+    };
+    let told = reply(
+        r#"{"error":"no version 7"}"#,
+        PluginError::invalid_request("invalid request"),
+    );
+    assert_eq!(
+        (told.kind, told.message.as_str()),
+        (PluginErrorKind::InvalidRequest, "no version 7")
+    );
+    let told = reply(
+        r#"{"error":"no version 7"}"#,
+        PluginError::unknown("something"),
+    );
+    assert_eq!(
+        (told.kind, told.message.as_str()),
+        (PluginErrorKind::BadRequest, "no version 7")
+    );
+    let told = reply(
+        r#"{"a":1,"b":2,"error":"x"}"#,
+        PluginError::unknown("something"),
+    );
+    assert_eq!(
+        (told.kind, told.message.as_str()),
+        (PluginErrorKind::Unknown, "something")
+    );
+}
+
+#[test]
 fn each_answer_to_an_existence_check_comes_back() {
     for existence in [Existence::Unchecked, Existence::Absent, Existence::Present] {
         assert_eq!(
