@@ -10,9 +10,6 @@ pub(crate) async fn guarded<T>(
     what: &'static str,
     future: impl Future<Output = Result<T, PluginError>>,
 ) -> Result<T, PluginError> {
-    // Whoever was woken by the call's arrival goes first, above all the connection: should the plugin compute for long, it
-    // would wait on this thread's own turn, which no other thread takes over.
-    tokio::task::yield_now().await;
     // What the plugin left half done is its own state, which the trait lets it share between calls anyway.
     AssertUnwindSafe(future)
         .catch_unwind()

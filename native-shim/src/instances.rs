@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use palisade_contract::{Backend, Description, Plugin, PluginError, SetupConfig};
 use rustls::ClientConfig;
 
+use crate::aside;
 use crate::broker::Broker;
 use crate::channel;
 use crate::guard::guarded;
@@ -73,9 +74,31 @@ impl Instances {
         self.check_room(&id)?;
         let link = self.link(broker_id).await?;
         let host = CallHost::new(&link, budget);
-        let backend = guarded("setup", self.plugin.setup(config, &host)).await?;
+        let plugin = Arc::clone(&self.plugin);
+        let setting_up = async move { guarded("setup", plugin.setup(config, &host)).await };
+        // Whoever is there already is not to wait for a setup that hangs.
+        let is_first = self.lock().is_empty();
+        let backend = match is_first {
+            true => setting_up.await?,
+            false => aside::run(setting_up).await?,
+        };
         self.lock().insert(id, Arc::new(Instance { backend, link }));
         Ok(())
+    }
+
+    /// Runs the plugin's own code for a call: with several mounts aside, where it keeps no other waiting.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.are_many() {
+            true => aside::run(work).await,
+            false => work.await,
+        }
+    }
+
+    fn are_many(&self) -> bool {
+        self.lock().len() > 1
     }
 
     fn check_room(&self, id: &str) -> Result<(), PluginError> {

@@ -13,6 +13,7 @@
 //! standard error as it is. A panic while a call is answered becomes an internal error of that call, and the process lives.
 
 mod accept;
+mod aside;
 mod broker;
 mod channel;
 mod guard;
@@ -56,19 +57,13 @@ fn run(plugin: Arc<dyn Plugin>) -> Result<(), StartError> {
     let env = process::take_environment()?;
     log::install_panic_hook();
     let stdout = process::take_stdout().map_err(StartError::Stdout)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads())
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(server::run(plugin, env, stdout));
     runtime.shutdown_timeout(RUNTIME_GRACE);
     outcome
-}
-
-/// One for each processor, and never one alone: a mount that computes would keep the others of its process waiting.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, |processors| processors.get().max(2))
 }
 
 /// Why a plugin could not begin to serve.

@@ -62,7 +62,9 @@ impl Backend for BackendService {
         request: Request<pb::InitializeArgs>,
     ) -> Result<tonic::Response<pb::InitializeReply>, Status> {
         let (instance, host) = self.call(&request)?;
-        let outcome = guarded("initialize", instance.backend.initialize(&host)).await;
+        let initializing =
+            async move { guarded("initialize", instance.backend.initialize(&host)).await };
+        let outcome = self.instances.run(initializing).await;
         let err = outcome.err().map(Into::into);
         Ok(tonic::Response::new(pb::InitializeReply { err }))
     }
@@ -72,7 +74,9 @@ impl Backend for BackendService {
         request: Request<pb::HandleRequestArgs>,
     ) -> Result<tonic::Response<pb::HandleRequestReply>, Status> {
         let (instance, host) = self.call(&request)?;
-        let answer = handle(&instance, &host, request.into_inner()).await;
+        let args = request.into_inner();
+        let handling = async move { handle(&instance, &host, args).await };
+        let answer = self.instances.run(handling).await;
         Ok(tonic::Response::new(convert::response_to_reply(answer)))
     }
 
@@ -81,7 +85,9 @@ impl Backend for BackendService {
         request: Request<pb::HandleExistenceCheckArgs>,
     ) -> Result<tonic::Response<pb::HandleExistenceCheckReply>, Status> {
         let (instance, host) = self.call(&request)?;
-        let answer = check(&instance, &host, request.into_inner()).await;
+        let args = request.into_inner();
+        let checking = async move { check(&instance, &host, args).await };
+        let answer = self.instances.run(checking).await;
         Ok(tonic::Response::new(convert::existence_to_reply(answer)))
     }
 
@@ -111,14 +117,16 @@ impl Backend for BackendService {
     ) -> Result<tonic::Response<pb::Empty>, Status> {
         let (instance, host) = self.call(&request)?;
         let key = request.into_inner().key;
-        let told = async {
-            instance.backend.invalidate_key(&key, &host).await;
-            Ok(())
+        let telling = async move {
+            let told = async {
+                instance.backend.invalidate_key(&key, &host).await;
+                Ok(())
+            };
+            guarded("invalidate_key", told).await
         };
         // A cache that may be stale is worse than a failed call.
-        guarded("invalidate_key", told)
-            .await
-            .map_err(|panicked| Status::internal(panicked.message))?;
+        let told = self.instances.run(telling).await;
+        told.map_err(|panicked| Status::internal(panicked.message))?;
         Ok(tonic::Response::new(pb::Empty {}))
     }
 
@@ -129,12 +137,15 @@ impl Backend for BackendService {
         let id = instance_id(&request)?;
         let instance = self.instances.remove(&id).ok_or_else(no_instance)?;
         let host = instance.host(budget(&request));
-        let cleaned = async {
-            instance.backend.cleanup(&host).await;
-            Ok(())
+        let cleaning = async move {
+            let cleaned = async {
+                instance.backend.cleanup(&host).await;
+                Ok(())
+            };
+            guarded("cleanup", cleaned).await
         };
         // The instance is gone either way, and the panic is in the log.
-        let _ = guarded("cleanup", cleaned).await;
+        let _ = self.instances.run(cleaning).await;
         Ok(tonic::Response::new(pb::Empty {}))
     }
 }
