@@ -16,6 +16,8 @@ mod peers;
 mod plugin;
 #[path = "native/sharing.rs"]
 mod sharing;
+#[path = "native/supervision.rs"]
+mod supervision;
 #[path = "native/walls.rs"]
 mod walls;
 
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
     let mut trials = trials(&workers);
     trials.extend(peers::trials(&workers));
     trials.extend(sharing::trials(&workers));
+    trials.extend(supervision::trials(&workers));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -129,7 +132,6 @@ trials![
     a_setup_that_fails_keeps_its_text,
     a_setup_that_hangs_is_a_timeout,
     a_launch_that_is_given_up_leaves_no_process,
-    the_death_of_the_server_ends_the_plugin,
     a_plugin_reaches_nothing_that_it_was_not_given,
     a_network_is_there_for_who_was_granted_it,
     a_plugin_has_no_privilege_on_any_thread,
@@ -748,13 +750,6 @@ async fn a_launch_that_is_given_up_leaves_no_process(host: Host) {
         assert!(start.elapsed() < SOON, "it lives on");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-async fn the_death_of_the_server_ends_the_plugin(_: Host) {
-    let (mut server, plugin) = start_server();
-    server.kill().expect("the server can be killed");
-    server.wait().expect("the server can be reaped");
-    await_end(plugin).await;
 }
 
 /// Plays a server: starts a plugin, tells its number, and waits to be killed.

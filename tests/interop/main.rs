@@ -16,6 +16,9 @@ mod lifecycle;
 mod mock;
 mod peers;
 mod protocol_four;
+mod vault_jwt;
+mod vault_kv;
+mod vault_peer;
 
 use std::process::ExitCode;
 
@@ -34,6 +37,9 @@ const FILES: &[&[Case]] = &[
     database::MULTIPLEXED,
     protocol_four::CASES,
     family::CASES,
+    vault_kv::CASES,
+    vault_peer::CASES,
+    vault_jwt::CASES,
 ];
 
 fn main() -> ExitCode {

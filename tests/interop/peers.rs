@@ -51,6 +51,15 @@ pub(crate) const REMEMBERING_MOCKS: &[Peer] = MOCKS.split_at(7).0;
 /// The peer with which everything else is tried.
 pub(crate) const BAO_PEERS: &[Peer] = &[go("bao-peer", false), go("bao-peer", true)];
 
+/// The same for what only Vault's SDK has.
+pub(crate) const VAULT_PEERS: &[Peer] = &[go("vault-peer", false), go("vault-peer", true)];
+
+/// Vault's own key-value engine.
+pub(crate) const VAULT_KV: &[Peer] = &[go("vault-kv", false), go("vault-kv", true)];
+
+/// Vault's own JWT login.
+pub(crate) const VAULT_JWT: &[Peer] = &[go("vault-jwt", false), go("vault-jwt", true)];
+
 /// An old plugin, on version 4 of the protocol.
 pub(crate) const PROTOCOL_FOUR: &[Peer] = &[go("protocol-four", false)];
 
@@ -225,14 +234,17 @@ pub(crate) fn manifest(
 
 /// Enables a registered peer.
 pub(crate) async fn enable(h: &Harness, peer: Peer, path: &str) -> MountInfo {
+    enable_as(h, peer, path, NewMount::default()).await
+}
+
+/// Enables a registered peer as this says besides its name.
+pub(crate) async fn enable_as(h: &Harness, peer: Peer, path: &str, mount: NewMount) -> MountInfo {
     let mount = NewMount {
         plugin: peer.name().to_owned(),
-        ..NewMount::default()
+        ..mount
     };
-    h.runtime
-        .enable(path.parse().unwrap(), mount)
-        .await
-        .unwrap()
+    let mounted = h.runtime.enable(path.parse().unwrap(), mount).await;
+    mounted.unwrap()
 }
 
 /// The processes that have this line in their environment, by the numbers that they have here.

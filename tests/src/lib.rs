@@ -2,6 +2,7 @@
 //!
 //! A [`Harness`] is a complete, small embedder of the runtime on temporary directories.
 
+pub mod corpus;
 mod expect;
 mod guest;
 mod harness;

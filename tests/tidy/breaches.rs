@@ -240,7 +240,7 @@ pub(crate) const BREACHES: &[Breach] = &[
         plant: |root| append(root, "ARCHITECTURE.md", "Held by `a_test_that_is_gone`.\n"),
     },
     Breach {
-        rule: "the_checklist_names_tests_in_the_files_that_have_them",
+        rule: "the_checklists_name_tests_in_the_files_that_have_them",
         what: "a test is said to be where it is not",
         names: "only_the_end_of_many_words_is_kept",
         plant: |root| {
@@ -249,10 +249,16 @@ pub(crate) const BREACHES: &[Breach] = &[
         },
     },
     Breach {
-        rule: "the_checklist_names_tests_in_the_files_that_have_them",
+        rule: "the_checklists_name_tests_in_the_files_that_have_them",
         what: "an item has neither a test nor a reason",
         names: "H0",
         plant: |root| append(root, "docs/go-plugin-host.md", "| H0 | x | |\n"),
+    },
+    Breach {
+        rule: "the_checklists_name_tests_in_the_files_that_have_them",
+        what: "a case of the other list has no test",
+        names: "N0",
+        plant: |root| append(root, "docs/native-attacks.md", "| N0 | x | |\n"),
     },
     Breach {
         rule: "documents_name_files_and_tests_that_exist",

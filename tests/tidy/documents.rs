@@ -27,22 +27,39 @@ pub(crate) fn references(tree: &Tree) -> Faults {
     faults
 }
 
-/// The document that names, for each item of the protocol, the tests that hold it.
-const CHECKLIST: &str = "docs/go-plugin-host.md";
+/// The documents that name, for each of their items, the tests that hold it; and the letter that the items begin with.
+const CHECKLISTS: [(&str, char); 2] = [
+    ("docs/go-plugin-host.md", 'H'),
+    ("docs/native-attacks.md", 'N'),
+];
 
-/// In the checklist each test is in the file that is named before it, and no item is without a word on how it is held.
-pub(crate) fn checklist(tree: &Tree) -> Faults {
-    let text = tree.text(CHECKLIST);
-    let rows = text.lines().filter(|line| line.starts_with("| H"));
-    rows.flat_map(|row| faults_of_item(tree, row)).collect()
+/// In a checklist each test is in the file that is named before it, and no item is without a word on how it is held.
+pub(crate) fn checklists(tree: &Tree) -> Faults {
+    CHECKLISTS
+        .into_iter()
+        .flat_map(|(document, letter)| faults_of_checklist(tree, document, letter))
+        .collect()
 }
 
-fn faults_of_item(tree: &Tree, row: &str) -> Faults {
+fn faults_of_checklist(tree: &Tree, document: &str, letter: char) -> Faults {
+    let text = tree.text(document);
+    let is_item = |line: &&str| {
+        let number = line
+            .strip_prefix("| ")
+            .and_then(|rest| rest.strip_prefix(letter));
+        number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let rows = text.lines().filter(is_item);
+    rows.flat_map(|row| faults_of_item(tree, document, row))
+        .collect()
+}
+
+fn faults_of_item(tree: &Tree, document: &str, row: &str) -> Faults {
     let item = row.split_whitespace().nth(1).unwrap_or_default();
     let held_by = row.trim_end_matches(['|', ' ']).rsplit('|').next();
     let columns = row.matches('|').count() - 1;
     if columns != 3 || held_by.is_none_or(|cell| cell.trim().is_empty() || row.ends_with("| |")) {
-        return vec![format!("{CHECKLIST} does not say what holds {item}")];
+        return vec![format!("{document} does not say what holds {item}")];
     }
     let mut file = None;
     let mut faults = Vec::new();
@@ -52,7 +69,7 @@ fn faults_of_item(tree: &Tree, row: &str) -> Faults {
         } else if is_test_name(span) && !file.is_some_and(|file| has_function(tree, file, span)) {
             let place = file.unwrap_or("no file");
             faults.push(format!(
-                "{CHECKLIST} names {span} for {item}, which {place} does not have"
+                "{document} names {span} for {item}, which {place} does not have"
             ));
         }
     }

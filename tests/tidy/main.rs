@@ -45,7 +45,7 @@ rules! {
     modules_of_the_runtime_know_only_what_lies_below => modules::arrows,
     a_released_contract_is_never_changed => frozen::contracts,
     documents_name_files_and_tests_that_exist => documents::references,
-    the_checklist_names_tests_in_the_files_that_have_them => documents::checklist,
+    the_checklists_name_tests_in_the_files_that_have_them => documents::checklists,
 }
 
 #[test]

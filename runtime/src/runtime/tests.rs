@@ -289,17 +289,18 @@ async fn after_crashes_in_a_row_one_request_tries_the_new_start_before_the_other
     for _ in 0..2 {
         fixture.write("p/die").await.unwrap_err();
     }
-    let others = (0..20).map(|_| fixture.ask("p/x"));
-    let tried = async {
-        let reached = || fixture.driver.calls() > 2;
-        eventually("one request gets in", reached).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        // Those of the two crashes, and the one that tries.
-        assert_eq!(fixture.driver.calls(), 3);
-        fixture.driver.latest().let_go();
+    let others = async {
+        eventually("one request gets in", || fixture.driver.calls() > 2).await;
+        let others = (0..20).map(|_| fixture.ask("p/x"));
+        let let_go = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Those of the two crashes, and the one that tries.
+            assert_eq!(fixture.driver.calls(), 3);
+            fixture.driver.latest().let_go();
+        };
+        tokio::join!(futures_util::future::join_all(others), let_go).0
     };
-    let trying = fixture.ask("p/hold");
-    let (first, others, ()) = tokio::join!(trying, futures_util::future::join_all(others), tried);
+    let (first, others) = tokio::join!(fixture.ask("p/hold"), others);
     assert_eq!(first.unwrap()["start"], 3);
     for answer in others {
         assert_eq!(answer.unwrap()["start"], 3);

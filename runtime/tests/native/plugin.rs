@@ -195,6 +195,11 @@ impl Backend for TestBackend {
                 tokio::time::sleep(Duration::from_millis(rest.parse().unwrap_or(0))).await;
                 answer(json!({ "left": host.time_left().map(|left| left.as_millis()) }))
             }
+            "late-store" => {
+                tokio::time::sleep(Duration::from_millis(rest.parse().unwrap_or(0))).await;
+                host.storage().put(StorageEntry::new("late", "x")).await?;
+                Ok(None)
+            }
             "big" => answer(json!({ "x": "x".repeat(rest.parse().unwrap_or(0)) })),
             "print" => {
                 println!("printed {rest}");
@@ -319,6 +324,7 @@ async fn end(how: &str, open: Box<dyn Transaction>, host: &dyn Host) -> Result<(
                 .await?;
             open.commit().await?;
         }
+        "die" => std::process::abort(),
         _ => std::mem::forget(open),
     }
     Ok(())

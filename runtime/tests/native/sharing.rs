@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
 use libtest_mimic::{Failed, Trial};
+use palisade_runtime::contract::Operation;
 use palisade_runtime::driver::{Driver, LaunchPlan};
 use palisade_runtime::{CallError, Grants, LaunchError, Workers};
 
@@ -29,6 +30,7 @@ trials![
     mounts_share_a_process_and_nothing_else,
     the_last_mount_to_leave_ends_the_process,
     a_mount_that_is_dropped_leaves_the_others_alone,
+    a_mount_that_left_writes_nothing_more,
     a_dedicated_entry_has_a_process_for_each_mount,
     what_is_started_differently_is_another_process,
     a_plugin_that_does_not_multiplex_has_a_process_for_each_mount,
@@ -79,6 +81,26 @@ async fn a_mount_that_is_dropped_leaves_the_others_alone(host: Host) {
     other.read("echo").await.expect("it serves the other still");
     drop(other);
     await_end(process).await;
+}
+
+async fn a_mount_that_left_writes_nothing_more(host: Host) {
+    let (one, other) = (mount(&host, "uuid-1").await, mount(&host, "uuid-2").await);
+    // Both write half a second from now, and one of them is stopped before.
+    let stopped = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        one.instance.stop(Duration::from_millis(200)).await;
+    };
+    let (late, fine, ()) = tokio::join!(
+        one.handle(Operation::Read, "late-store/500", "null"),
+        other.handle(Operation::Read, "late-store/500", "null"),
+        stopped
+    );
+    late.expect_err("what the host offered it has ended");
+    fine.expect("the other one serves");
+    let again = mount(&host, "uuid-1").await;
+    // What its clean-up wrote is the last of it.
+    assert_eq!(again.list("store/").await, ["cleaned"]);
+    assert_eq!(other.list("store/").await, ["late"]);
 }
 
 async fn a_dedicated_entry_has_a_process_for_each_mount(host: Host) {

@@ -1,5 +1,7 @@
-//! What the host serves one instance on its socket: storage and system view, each call through a scope of the mount.
+//! What the host serves one instance on its socket: storage and system view, each call through a scope of the mount; and
+//! what it takes of Vault's plugins without using it.
 
+mod notices;
 mod storage;
 mod system;
 
@@ -7,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use palisade_protocol::pb::events_server::EventsServer;
+use palisade_protocol::pb::observations_server::ObservationsServer;
 use palisade_protocol::pb::storage_server::StorageServer;
 use palisade_protocol::pb::system_view_server::SystemViewServer;
 use tonic::metadata::MetadataMap;
@@ -65,14 +69,17 @@ impl InstanceServices {
         }
     }
 
-    /// The services as the plugin finds them. Calls that only Vault's hosts know are answered UNIMPLEMENTED.
+    /// The services as the plugin finds them. Calls to the system view that only Vault's hosts know are answered UNIMPLEMENTED.
     pub(super) fn routes(&self) -> Routes {
         let storage = StorageServer::new(self.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(palisade_protocol::MESSAGE_BYTES_MAX);
         let system =
             SystemViewServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Routes::new(storage).add_service(system)
+        Routes::new(storage)
+            .add_service(system)
+            .add_service(EventsServer::new(self.clone()))
+            .add_service(ObservationsServer::new(self.clone()))
     }
 
     /// Moves on to a later phase.

@@ -209,21 +209,4 @@ fn condition(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_filters_are_programs_that_a_kernel_takes() {
-        for network in [true, false] {
-            let programs = programs(network).expect("the rules are well-formed");
-            assert!(programs.iter().all(|one| one.len() < 4096));
-        }
-    }
-
-    #[test]
-    fn no_call_is_listed_twice() {
-        let all: Vec<_> = REFUSED.iter().chain(REFUSED_HERE).collect();
-        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
-        assert_eq!(all.len(), distinct.len());
-    }
-}
+mod tests;
