@@ -27,5 +27,5 @@ pub use grants::{Grant, Grants, ProcessOptions};
 pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};
 pub use limits::{Isolation, Limits, RuntimeKind, Timeouts};
 pub use palisade_contract as contract;
-pub use runtime::{MountInfo, NewMount, Runtime, RuntimeBuilder};
+pub use runtime::{MountInfo, NewMount, Route, Runtime, RuntimeBuilder};
 pub use worker::{Layer, Protections, Workers, enter_worker};

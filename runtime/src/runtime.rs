@@ -9,12 +9,14 @@ mod mount;
 mod record;
 mod reload;
 mod request;
+mod route;
 mod table;
 #[cfg(test)]
 mod tests;
 mod workshop;
 
 pub use builder::RuntimeBuilder;
+pub use route::Route;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -153,10 +155,10 @@ impl Runtime {
         mounts.iter().map(|mount| mount.info()).collect()
     }
 
-    /// The mount whose path is the longest prefix of `path`, and the rest of the path.
-    pub fn route(&self, path: &str) -> Option<(MountInfo, String)> {
-        let (mount, prefix_length) = self.inner.table.route(path)?;
-        Some((mount.info(), path[prefix_length..].to_owned()))
+    /// The mount whose path is the longest prefix of `path`.
+    pub fn route(&self, path: &str) -> Option<Route> {
+        let (mount, _) = self.inner.table.route(path)?;
+        Some(Route::to(mount))
     }
 
     /// Answers a request. Its `path` is the full one; the mount's prefix is taken off, and the mount's fields are set.

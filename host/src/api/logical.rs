@@ -6,7 +6,7 @@ use base64::Engine;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use palisade_contract::{Headers, Json, Operation, Request, Response};
-use palisade_runtime::{ErrorKind, MountInfo};
+use palisade_runtime::{ErrorKind, Route};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -23,13 +23,13 @@ const NEVER_PASSED: [&str; 2] = ["x-vault-token", "authorization"];
 /// Answers a request to a mount.
 pub(super) async fn handle(server: &Server, mut call: Call) -> Result<Reply, ApiError> {
     refuse_folder_write(&call)?;
-    let Some((mount, _)) = server.runtime.route(&call.path) else {
+    let Some(mount) = server.runtime.route(&call.path) else {
         return Err(ApiError::no_handler(&call.path));
     };
     let mut request = Request::new(operation(call.verb), call.path.clone(), call.data());
     request.id.clone_from(&call.id);
     request.headers = passed_headers(&mount, &call.headers);
-    request.client_token = server.root.for_mount(&call.token, &mount.accessor);
+    request.client_token = server.root.for_mount(&call.token, mount.accessor());
     request
         .client_token_accessor
         .clone_from(&server.root.accessor);
@@ -81,7 +81,7 @@ fn nothing(operation: Operation) -> Result<Reply, ApiError> {
 
 fn shape_answer(
     call: &Call,
-    mount: &MountInfo,
+    mount: &Route,
     operation: Operation,
     response: &Response,
 ) -> Result<Reply, ApiError> {
@@ -214,7 +214,7 @@ fn raw_body(text: String) -> Bytes {
 }
 
 /// The client's headers that the mount's settings let through, in Go's canonical case.
-fn passed_headers(mount: &MountInfo, headers: &HeaderMap) -> Headers {
+fn passed_headers(mount: &Route, headers: &HeaderMap) -> Headers {
     let mut passed = Headers::new();
     for name in names(mount, "passthrough_request_headers") {
         if NEVER_PASSED.contains(&name.as_str()) {
@@ -233,7 +233,7 @@ fn passed_headers(mount: &MountInfo, headers: &HeaderMap) -> Headers {
 }
 
 /// The plugin's headers that the mount's settings let through.
-fn passed_back(mount: &MountInfo, headers: &Headers) -> Vec<(HeaderName, HeaderValue)> {
+fn passed_back(mount: &Route, headers: &Headers) -> Vec<(HeaderName, HeaderValue)> {
     let allowed = names(mount, "allowed_response_headers");
     headers
         .iter()
@@ -244,8 +244,8 @@ fn passed_back(mount: &MountInfo, headers: &Headers) -> Vec<(HeaderName, HeaderV
         .collect()
 }
 
-fn names(mount: &MountInfo, setting: &str) -> Vec<HeaderName> {
-    let listed = mount.config.get(setting).and_then(Value::as_array);
+fn names(mount: &Route, setting: &str) -> Vec<HeaderName> {
+    let listed = mount.config().get(setting).and_then(Value::as_array);
     let listed = listed.into_iter().flatten().filter_map(Value::as_str);
     listed
         .filter_map(|name| HeaderName::try_from(name).ok())

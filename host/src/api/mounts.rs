@@ -67,7 +67,7 @@ pub(super) fn preflight(server: &Server, call: &Call, path: &str) -> Result<Repl
         .runtime
         .route(path)
         .or_else(|| server.runtime.route(&format!("{path}/")));
-    let Some((mount, _)) = found else {
+    let Some(mount) = found.map(|route| route.info()) else {
         let text = format!(
             "preflight capability check returned 403, please ensure client's policies grant access to path \"{path}/\""
         );
