@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use palisade_protocol::quiet::QuietStream;
 use rustls::ServerConfig;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -17,7 +18,7 @@ const PENDING_MAX: usize = 32;
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection to the host.
-pub(crate) type Proven = TlsStream<UnixStream>;
+pub(crate) type Proven = TlsStream<QuietStream>;
 
 /// The connections as the server takes them. Accepting ends when the receiver is dropped.
 pub(crate) fn incoming(socket: UnixListener, tls: ServerConfig) -> mpsc::Receiver<Proven> {
@@ -37,7 +38,7 @@ async fn accept(socket: UnixListener, tls: TlsAcceptor, proven: mpsc::Sender<Pro
             () = proven.closed() => return,
             accepted = socket.accept() => accepted,
         };
-        let Ok((stream, _)) = stream else {
+        let Ok(stream) = stream.and_then(|(stream, _)| QuietStream::new(stream)) else {
             tokio::time::sleep(EXHAUSTED_PAUSE).await;
             continue;
         };

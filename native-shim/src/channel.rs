@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use palisade_protocol::cert::SERVER_NAME;
 use palisade_protocol::handshake::Address;
+use palisade_protocol::quiet::QuietStream;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::UnixStream;
@@ -38,13 +39,13 @@ pub(crate) async fn dial(address: Address, tls: Arc<ClientConfig>) -> Result<Cha
     }
 }
 
-async fn connect(address: &Address, tls: TlsConnector) -> io::Result<TlsStream<UnixStream>> {
+async fn connect(address: &Address, tls: TlsConnector) -> io::Result<TlsStream<QuietStream>> {
     let Address::Unix(path) = address else {
         return Err(io::Error::other(
             "brokered connections over TCP are not served on this system",
         ));
     };
-    let stream = UnixStream::connect(path).await?;
+    let stream = QuietStream::new(UnixStream::connect(path).await?)?;
     let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
     tls.connect(name, stream).await
 }

@@ -35,6 +35,7 @@ const TOP_LEVEL: &[&str] = &[
 const UNSAFE_HOMES: &[&str] = &[
     "guests/sdk/src/plugin.rs",
     "native-shim/src/process.rs",
+    "runtime/protocol/src/quiet.rs",
     "runtime/src/driver/wasm/load.rs",
     "runtime/src/worker/command.rs",
     "runtime/src/worker/fork.rs",

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::stream;
 use palisade_protocol::plugin::ConnInfo;
 use palisade_protocol::plugin::grpc_broker_client::GrpcBrokerClient;
+use palisade_protocol::quiet::QuietStream;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
@@ -184,6 +185,7 @@ async fn admit(
     connections: mpsc::Sender<Accepted>,
 ) {
     let secured = async {
+        let stream = QuietStream::new(stream)?;
         match tls {
             Some(tls) => tls.accept(stream).await.map(Either::Left),
             None => Ok(Either::Right(stream)),
@@ -220,7 +222,7 @@ async fn answer(
 
 /// An accepted connection, and its place among those there may be.
 struct Accepted {
-    stream: Either<TlsStream<UnixStream>, UnixStream>,
+    stream: Either<TlsStream<QuietStream>, QuietStream>,
     _place: OwnedSemaphorePermit,
 }
 

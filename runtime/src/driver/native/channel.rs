@@ -8,6 +8,7 @@ use palisade_protocol::cert::{self, Identity, PeerCertificate, SERVER_NAME};
 use palisade_protocol::health::HealthCheckRequest;
 use palisade_protocol::health::health_check_response::ServingStatus;
 use palisade_protocol::health::health_client::HealthClient;
+use palisade_protocol::quiet::QuietStream;
 use palisade_protocol::{HEALTH_SERVICE, cert::CertError};
 use rustls::ServerConfig;
 use rustls::pki_types::ServerName;
@@ -74,6 +75,7 @@ async fn dial(
     if !is_of(&stream, process) {
         return Err(ConnectFault::Stranger);
     }
+    let stream = QuietStream::new(stream).map_err(ConnectFault::Socket)?;
     let opened = match tls {
         Some(tls) => Wire::open(secured(stream, tls).await?).await,
         None => Wire::open(stream).await,
@@ -82,9 +84,9 @@ async fn dial(
 }
 
 async fn secured(
-    stream: UnixStream,
+    stream: QuietStream,
     tls: TlsConnector,
-) -> Result<TlsStream<UnixStream>, ConnectFault> {
+) -> Result<TlsStream<QuietStream>, ConnectFault> {
     let name = ServerName::try_from(SERVER_NAME).expect("localhost is a well-formed DNS name");
     let stream = tls.connect(name, stream).await.map_err(ConnectFault::Tls)?;
     match stream.get_ref().1.alpn_protocol() {
