@@ -1,7 +1,7 @@
 //! Runs plugins as processes that speak go-plugin: mutual TLS and gRPC on a unix socket.
 //!
 //! ```text
-//! Launcher ──▶ NativeProcess ◀── Place ── NativeInstance   one for each mount
+//! Launcher ──▶ NativeProcess ◀── Place ── Seat ── NativeInstance   one for each mount
 //!                  ▲                ▲
 //!                  └─── Processes ──┘   who shares which process
 //! ```
@@ -23,6 +23,7 @@ mod plan;
 mod process;
 mod processes;
 mod run_dir;
+mod seat;
 mod services;
 mod startup;
 mod stdio;

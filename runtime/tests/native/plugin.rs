@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -143,10 +144,20 @@ impl Plugin for TestPlugin {
         if config.options.contains_key("hang_setup") {
             std::future::pending::<()>().await;
         }
+        BACKENDS.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(TestBackend {
             uuid: config.backend_uuid,
             cache: Mutex::default(),
         }))
+    }
+}
+
+/// How many mounts this process knows.
+static BACKENDS: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for TestBackend {
+    fn drop(&mut self) {
+        BACKENDS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -189,6 +200,7 @@ impl Backend for TestBackend {
                 "limits": std::fs::read_to_string("/proc/self/limits").expect("it is there"),
             })),
             "fail" => Err(PluginError::invalid_request("as asked")),
+            "backends" => answer(json!(BACKENDS.load(Ordering::SeqCst))),
             "none" => Ok(None),
             "abort" => std::process::abort(),
             "wait" => {

@@ -31,6 +31,7 @@ trials![
     the_last_mount_to_leave_ends_the_process,
     a_mount_that_is_dropped_leaves_the_others_alone,
     a_mount_that_left_writes_nothing_more,
+    a_mount_that_nobody_stopped_is_forgotten_by_the_process,
     a_dedicated_entry_has_a_process_for_each_mount,
     what_is_started_differently_is_another_process,
     a_plugin_that_does_not_multiplex_has_a_process_for_each_mount,
@@ -101,6 +102,18 @@ async fn a_mount_that_left_writes_nothing_more(host: Host) {
     // What its clean-up wrote is the last of it.
     assert_eq!(again.list("store/").await, ["cleaned"]);
     assert_eq!(other.list("store/").await, ["late"]);
+}
+
+async fn a_mount_that_nobody_stopped_is_forgotten_by_the_process(host: Host) {
+    let (one, other) = (mount(&host, "uuid-1").await, mount(&host, "uuid-2").await);
+    let known = async || other.read("backends").await.expect("it answers")["value"].clone();
+    assert_eq!(known().await, 2);
+    drop(one);
+    let begun = Instant::now();
+    while known().await != 1 {
+        assert!(begun.elapsed() < SOON, "it is known for ever");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 async fn a_dedicated_entry_has_a_process_for_each_mount(host: Host) {

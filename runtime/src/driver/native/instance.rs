@@ -14,6 +14,7 @@ use super::call::{Caller, or_nothing};
 use super::client::Client;
 use super::process::NativeProcess;
 use super::processes::Place;
+use super::seat::Seat;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
 use crate::driver::{Exit, Instance, LaunchPlan, StartTimes};
@@ -28,10 +29,9 @@ pub(super) struct NativeInstance {
     label: String,
     limits: Limits,
     description: Description,
-    client: Client,
     services: InstanceServices,
+    seat: Seat,
     _brokered: Brokered,
-    place: Place,
 }
 
 impl NativeInstance {
@@ -54,24 +54,29 @@ impl NativeInstance {
         let services = InstanceServices::new(services, limits.request_timeout);
         let brokered = process.broker().serve(services.routes()).await;
         let brokered = brokered.map_err(|fault| startup.failed(fault))?;
-        client
+        // From here on the plugin may know it.
+        let seat = Seat::new(client, place);
+        seat.client()
             .set_up(startup, &label, config, brokered.id())
             .await?;
-        let description = client.describe(startup, &label, plugin_type).await?;
+        let description = seat.client().describe(startup, &label, plugin_type).await?;
         services.enter(Phase::Running);
         Ok(Self {
             label,
             limits,
             description,
-            client,
             services,
+            seat,
             _brokered: brokered,
-            place,
         })
     }
 
     fn process(&self) -> &NativeProcess {
-        self.place.process()
+        self.seat.process()
+    }
+
+    fn client(&self) -> &Client {
+        self.seat.client()
     }
 
     fn caller(&self) -> Caller<'_> {
@@ -127,8 +132,8 @@ impl Instance for NativeInstance {
     }
 
     async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
-        let request = self.client.request(pb::InitializeArgs {}, deadline);
-        let mut backend = self.client.backend.clone();
+        let request = self.client().request(pb::InitializeArgs {}, deadline);
+        let mut backend = self.client().backend.clone();
         let call = Box::pin(async move { or_nothing(backend.initialize(request).await) });
         let reply = self.caller().run(deadline, call).await?;
         plugin_error(reply.err).map_err(CallError::Plugin)
@@ -142,9 +147,9 @@ impl Instance for NativeInstance {
         self.check_size("request body", request.data.as_str())?;
         self.catch_up(deadline).await?;
         let request = self
-            .client
+            .client()
             .request(pb::HandleRequestArgs::from(request), deadline);
-        let mut backend = self.client.backend.clone();
+        let mut backend = self.client().backend.clone();
         let caller = self.caller();
         let reply = caller
             .run(deadline, Box::pin(backend.handle_request(request)))
@@ -161,9 +166,9 @@ impl Instance for NativeInstance {
         self.check_size("request body", request.data.as_str())?;
         self.catch_up(deadline).await?;
         let request = self
-            .client
+            .client()
             .request(pb::HandleExistenceCheckArgs::from(request), deadline);
-        let mut backend = self.client.backend.clone();
+        let mut backend = self.client().backend.clone();
         let caller = self.caller();
         let reply = caller
             .run(deadline, Box::pin(backend.handle_existence_check(request)))
@@ -175,8 +180,8 @@ impl Instance for NativeInstance {
         let args = pb::InvalidateKeyArgs {
             key: key.to_owned(),
         };
-        let request = self.client.request(args, deadline);
-        let mut backend = self.client.backend.clone();
+        let request = self.client().request(args, deadline);
+        let mut backend = self.client().backend.clone();
         let call = Box::pin(async move { or_nothing(backend.invalidate_key(request).await) });
         self.caller().run(deadline, call).await?;
         Ok(())
@@ -190,14 +195,14 @@ impl Instance for NativeInstance {
 
     async fn stop(&self, grace: Duration) {
         let until = Instant::now() + grace.max(SHUTDOWN_MINIMUM);
-        let request = self.client.request(pb::Empty {}, Deadline::after(grace));
-        let mut backend = self.client.backend.clone();
+        let request = self.client().request(pb::Empty {}, Deadline::after(grace));
+        let mut backend = self.client().backend.clone();
         if self.process().process().exit().is_none() {
             // Half of the time for each of the two: one that hangs in its cleanup can still be asked to end.
             let _ = timeout(grace / 2, backend.cleanup(request)).await;
         }
         self.services.enter(Phase::Ended);
-        if self.place.leave() {
+        if self.seat.leave() {
             self.process().stop(until).await;
         }
     }

@@ -186,6 +186,11 @@ impl Place {
         &self.house.process
     }
 
+    /// Whether it is inside, and not alone.
+    pub(super) fn is_one_of_many(&self) -> bool {
+        !self.has_left.load(Ordering::SeqCst) && self.house.mounts().inside > 1
+    }
+
     /// Goes out. The last one is told so: from then on nobody comes in, and it has to stop the process.
     pub(super) fn leave(&self) -> bool {
         if self.has_left.swap(true, Ordering::SeqCst) {
