@@ -183,9 +183,14 @@ async fn drive(
     }
     let begun = Instant::now();
     let until = begun + slice;
-    let asking = connected
-        .into_iter()
-        .map(|client| tokio::spawn(keep_asking(client, way.at(), way.body, ask, until)));
+    let asking = connected.into_iter().enumerate().map(|(number, client)| {
+        // Reads share a key. Writes do not: of two to one key at once, one has to wait for the other.
+        let path = match ask {
+            Ask::Read => way.at(),
+            Ask::Write => format!("{}{number}", way.at()),
+        };
+        tokio::spawn(keep_asking(client, path, way.body, ask, until))
+    });
     for asking in asking.collect::<Vec<_>>() {
         for took in asking.await?? {
             cell.samples.push(took);
