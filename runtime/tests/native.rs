@@ -4,6 +4,21 @@
     reason = "the server that a test plays tells its test what it did"
 )]
 
+/// Makes `trials`: one for each function named, with the front that its name is to have.
+macro_rules! trials {
+    ($front:literal; $($name:ident),* $(,)?) => {
+        pub(crate) fn trials(workers: &palisade_runtime::Workers) -> Vec<libtest_mimic::Trial> {
+            vec![$({
+                let workers = workers.clone();
+                libtest_mimic::Trial::test(concat!($front, stringify!($name)), move || {
+                    crate::block_on($name(crate::Host::new(workers)));
+                    Ok::<(), libtest_mimic::Failed>(())
+                })
+            }),*]
+        }
+    };
+}
+
 #[path = "native/attack.rs"]
 mod attack;
 #[path = "native/broker.rs"]
@@ -28,7 +43,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
 use palisade_runtime::catalog::{PluginDirectory, Program, Verified};
 use palisade_runtime::contract::{
     Existence, Json, Operation, PluginType, Request, Response, SetupConfig,
@@ -75,22 +90,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A trial for each function named.
-macro_rules! trials {
-    ($($name:ident),* $(,)?) => {
-        fn trials(workers: &Workers) -> Vec<Trial> {
-            vec![$({
-                let workers = workers.clone();
-                Trial::test(stringify!($name), move || {
-                    block_on($name(Host::new(workers)));
-                    Ok::<(), Failed>(())
-                })
-            }),*]
-        }
-    };
-}
-
-trials![
+trials!["";
     a_request_is_answered,
     numbers_and_text_of_the_data_are_not_changed,
     the_plugin_says_what_it_is,

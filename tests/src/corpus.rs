@@ -38,7 +38,7 @@ pub async fn kv_gives_back_what_was_put(h: Harness) {
 pub async fn kv_refuses_a_check_and_set_that_does_not_match(h: Harness) {
     put(&h, "a", "1").await;
     let body = json!({ "options": { "cas": 0 }, "data": { "k": "2" } });
-    let text = said_no(&h, "kv/data/a", body).await;
+    let text = h.said_no("kv/data/a", body).await;
     assert!(
         text.contains("check-and-set parameter did not match the current version"),
         "{text}"
@@ -49,7 +49,9 @@ pub async fn kv_refuses_a_check_and_set_that_does_not_match(h: Harness) {
     h.write("kv/config", json!({ "cas_required": true }))
         .await
         .unwrap();
-    let text = said_no(&h, "kv/data/a", json!({ "data": { "k": "3" } })).await;
+    let text = h
+        .said_no("kv/data/a", json!({ "data": { "k": "3" } }))
+        .await;
     assert!(
         text.contains("check-and-set parameter required for this call"),
         "{text}"
@@ -140,12 +142,4 @@ async fn put(h: &Harness, key: &str, value: &str) {
 async fn value(h: &Harness, key: &str) -> Value {
     let answer = h.read(&format!("kv/data/{key}")).await.unwrap();
     answer["data"]["k"].clone()
-}
-
-/// The text with which a write is refused, whichever of the two ways it takes.
-async fn said_no(h: &Harness, path: &str, body: Value) -> String {
-    match h.request(Operation::Update, path, body).await {
-        Ok(answer) => answer.unwrap().error_text().unwrap(),
-        Err(error) => error.to_string(),
-    }
 }

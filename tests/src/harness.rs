@@ -341,6 +341,20 @@ impl Harness {
             .collect())
     }
 
+    /// Sends a write that must be refused, and gives the text, whichever of the two ways it takes.
+    ///
+    /// # Panics
+    ///
+    /// When it is not refused.
+    pub async fn said_no(&self, path: &str, body: Value) -> String {
+        match self.request(Operation::Update, path, body).await {
+            Ok(answer) => answer
+                .and_then(|answer| answer.error_text())
+                .expect("it is refused"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Stops everything.
     pub async fn shutdown(&self) {
         self.runtime.shutdown().await;

@@ -45,6 +45,33 @@ impl Fixture {
         fixture
     }
 
+    /// The same after two crashes in a row: what is started next is on trial.
+    async fn mounted_and_twice_dead() -> Self {
+        let fixture = Self::mounted().await;
+        for _ in 0..2 {
+            fixture.write("p/die").await.unwrap_err();
+        }
+        fixture
+    }
+
+    /// The request that tries has got in.
+    async fn trial_begun(&self) {
+        eventually("one request gets in", || self.driver.calls() > 2).await;
+    }
+
+    /// Twenty requests that come while one tries, which alone has got in when it is let go.
+    async fn ask_during_a_trial(&self) -> Vec<Result<Value, CallError>> {
+        self.trial_begun().await;
+        let others = (0..20).map(|_| self.ask("p/x"));
+        let let_go = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Those of the two crashes, and the one that tries.
+            assert_eq!(self.driver.calls(), 3);
+            self.driver.latest().let_go();
+        };
+        tokio::join!(futures_util::future::join_all(others), let_go).0
+    }
+
     async fn register(&self, bytes: Vec<u8>) {
         std::fs::write(self.folder.path().join("p"), &bytes).unwrap();
         let manifest = Manifest {
@@ -285,22 +312,8 @@ async fn fifty_requests_after_a_crash_cause_one_start_and_all_are_answered() {
 
 #[tokio::test]
 async fn after_crashes_in_a_row_one_request_tries_the_new_start_before_the_others() {
-    let fixture = Fixture::mounted().await;
-    for _ in 0..2 {
-        fixture.write("p/die").await.unwrap_err();
-    }
-    let others = async {
-        eventually("one request gets in", || fixture.driver.calls() > 2).await;
-        let others = (0..20).map(|_| fixture.ask("p/x"));
-        let let_go = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            // Those of the two crashes, and the one that tries.
-            assert_eq!(fixture.driver.calls(), 3);
-            fixture.driver.latest().let_go();
-        };
-        tokio::join!(futures_util::future::join_all(others), let_go).0
-    };
-    let (first, others) = tokio::join!(fixture.ask("p/hold"), others);
+    let fixture = Fixture::mounted_and_twice_dead().await;
+    let (first, others) = tokio::join!(fixture.ask("p/hold"), fixture.ask_during_a_trial());
     assert_eq!(first.unwrap()["start"], 3);
     for answer in others {
         assert_eq!(answer.unwrap()["start"], 3);
@@ -309,20 +322,11 @@ async fn after_crashes_in_a_row_one_request_tries_the_new_start_before_the_other
 
 #[tokio::test]
 async fn a_request_that_fails_its_trial_takes_no_other_with_it() {
-    let fixture = Fixture::mounted().await;
-    for _ in 0..2 {
-        fixture.write("p/die").await.unwrap_err();
-    }
-    let others = async {
-        eventually("one request gets in", || fixture.driver.calls() > 2).await;
-        let others = (0..20).map(|_| fixture.ask("p/x"));
-        let let_go = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            fixture.driver.latest().let_go();
-        };
-        tokio::join!(futures_util::future::join_all(others), let_go).0
-    };
-    let (died, others) = tokio::join!(fixture.write("p/hold-and-die"), others);
+    let fixture = Fixture::mounted_and_twice_dead().await;
+    let (died, others) = tokio::join!(
+        fixture.write("p/hold-and-die"),
+        fixture.ask_during_a_trial()
+    );
     assert_eq!(died.unwrap_err().kind(), ErrorKind::Crashed);
     for answer in others {
         assert_eq!(answer.unwrap()["start"], 4);
@@ -331,13 +335,9 @@ async fn a_request_that_fails_its_trial_takes_no_other_with_it() {
 
 #[tokio::test]
 async fn a_trial_that_takes_long_refuses_the_others_meanwhile() {
-    let fixture = Fixture::mounted().await;
-    for _ in 0..2 {
-        fixture.write("p/die").await.unwrap_err();
-    }
+    let fixture = Fixture::mounted_and_twice_dead().await;
     let refused = async {
-        let reached = || fixture.driver.calls() > 2;
-        eventually("one request gets in", reached).await;
+        fixture.trial_begun().await;
         let refused = fixture.ask("p/x").await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Unavailable);
         assert!(

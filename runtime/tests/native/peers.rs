@@ -4,29 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
-use palisade_runtime::{ErrorKind, LaunchError, Workers};
+use palisade_runtime::{ErrorKind, LaunchError};
 
-use super::{Host, Running, SOON, await_end, block_on, process_exists, start_server};
+use super::{Host, Running, SOON, await_end, process_exists, start_server};
 
 /// How long a peer that is wrong at once may take to be refused. Generous, as tests share a machine.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
-macro_rules! trials {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) fn trials(workers: &Workers) -> Vec<Trial> {
-            vec![$({
-                let workers = workers.clone();
-                Trial::test(concat!("peers::", stringify!($name)), move || {
-                    block_on($name(Host::new(workers)));
-                    Ok::<(), Failed>(())
-                })
-            }),*]
-        }
-    };
-}
-
-trials![
+trials!["peers::";
     each_wrong_line_is_refused_at_once_in_its_own_words,
     another_version_than_offered_is_refused_with_both,
     fields_that_nobody_asked_for_are_passed_over,

@@ -5,28 +5,13 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
-use libtest_mimic::{Failed, Trial};
 use palisade_runtime::contract::Operation;
 use palisade_runtime::driver::{Driver, LaunchPlan};
-use palisade_runtime::{CallError, Grants, LaunchError, Workers};
+use palisade_runtime::{CallError, Grants, LaunchError};
 
-use super::{Host, Running, SOON, await_end, block_on, children_of, kill, process_exists};
+use super::{Host, Running, SOON, await_end, children_of, kill, process_exists};
 
-macro_rules! trials {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) fn trials(workers: &Workers) -> Vec<Trial> {
-            vec![$({
-                let workers = workers.clone();
-                Trial::test(concat!("sharing::", stringify!($name)), move || {
-                    block_on($name(Host::new(workers)));
-                    Ok::<(), Failed>(())
-                })
-            }),*]
-        }
-    };
-}
-
-trials![
+trials!["sharing::";
     mounts_share_a_process_and_nothing_else,
     the_last_mount_to_leave_ends_the_process,
     a_mount_that_is_dropped_leaves_the_others_alone,

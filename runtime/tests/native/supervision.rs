@@ -2,29 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
-use palisade_runtime::{CallError, Workers};
+use palisade_runtime::CallError;
 
-use super::{Host, await_end, block_on, kill, start_server};
+use super::{Host, await_end, kill, start_server};
 
 /// The machine may be busy: the best of so many tries counts.
 const TRIES: usize = 5;
 
-macro_rules! trials {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) fn trials(workers: &Workers) -> Vec<Trial> {
-            vec![$({
-                let workers = workers.clone();
-                Trial::test(concat!("supervision::", stringify!($name)), move || {
-                    block_on($name(Host::new(workers)));
-                    Ok::<(), Failed>(())
-                })
-            }),*]
-        }
-    };
-}
-
-trials![
+trials!["supervision::";
     a_death_is_noticed_within_a_tenth_of_a_second,
     a_death_within_a_transaction_leaves_nothing_of_it,
     the_death_of_the_server_ends_the_plugin_within_two_seconds,

@@ -445,30 +445,28 @@ fn an_error_is_told_in_the_words_of_the_response_beside_it() {
             .expect("it has a meaning")
             .expect_err("it is an error")
     };
-    let told = reply(
-        r#"{"error":"no version 7"}"#,
-        PluginError::invalid_request("invalid request"),
-    );
-    assert_eq!(
-        (told.kind, told.message.as_str()),
-        (PluginErrorKind::InvalidRequest, "no version 7")
-    );
-    let told = reply(
-        r#"{"error":"no version 7"}"#,
-        PluginError::unknown("something"),
-    );
-    assert_eq!(
-        (told.kind, told.message.as_str()),
-        (PluginErrorKind::BadRequest, "no version 7")
-    );
-    let told = reply(
-        r#"{"a":1,"b":2,"error":"x"}"#,
-        PluginError::unknown("something"),
-    );
-    assert_eq!(
-        (told.kind, told.message.as_str()),
-        (PluginErrorKind::Unknown, "something")
-    );
+    let invalid = PluginError::invalid_request("invalid request");
+    let unknown = PluginError::unknown("something");
+    let error = r#"{"error":"no version 7"}"#;
+    let no_error = r#"{"a":1,"b":2,"error":"x"}"#;
+    for (text, beside, kind, message) in [
+        (
+            error,
+            invalid,
+            PluginErrorKind::InvalidRequest,
+            "no version 7",
+        ),
+        (
+            error,
+            unknown.clone(),
+            PluginErrorKind::BadRequest,
+            "no version 7",
+        ),
+        (no_error, unknown, PluginErrorKind::Unknown, "something"),
+    ] {
+        let told = reply(text, beside);
+        assert_eq!((told.kind, told.message.as_str()), (kind, message));
+    }
 }
 
 #[test]

@@ -4,22 +4,12 @@
 package main
 
 import (
-	"flag"
-	"os"
-
 	kv "github.com/hashicorp/vault-plugin-secrets-kv"
-	"github.com/hashicorp/vault/sdk/plugin"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"palisade.example/interop/vaultserving"
 )
 
 func main() {
-	multiplex := flag.Bool("multiplex", false, "serve many mounts with one process")
-	flag.Parse()
-
-	serve := plugin.Serve
-	if *multiplex {
-		serve = plugin.ServeMultiplex
-	}
-	if err := serve(&plugin.ServeOpts{BackendFactoryFunc: kv.Factory}); err != nil {
-		os.Exit(1)
-	}
+	vaultserving.Main(func() logical.Factory { return kv.Factory })
 }

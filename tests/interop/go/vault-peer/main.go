@@ -5,12 +5,11 @@ package main
 
 import (
 	"context"
-	"flag"
-	"os"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
-	"github.com/hashicorp/vault/sdk/plugin"
+
+	"palisade.example/interop/vaultserving"
 )
 
 type backend struct {
@@ -53,14 +52,5 @@ func (b *backend) path(pattern string, tell func(context.Context) error) *framew
 }
 
 func main() {
-	multiplex := flag.Bool("multiplex", false, "serve many mounts with one process")
-	flag.Parse()
-
-	serve := plugin.Serve
-	if *multiplex {
-		serve = plugin.ServeMultiplex
-	}
-	if err := serve(&plugin.ServeOpts{BackendFactoryFunc: factory}); err != nil {
-		os.Exit(1)
-	}
+	vaultserving.Main(func() logical.Factory { return factory })
 }
