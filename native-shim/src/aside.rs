@@ -3,7 +3,7 @@
 //! Connections are served by the main thread. With a single mount the plugin's code runs there as well, which spares each
 //! call two changes of thread, and holds up nobody but that mount.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Handle};
@@ -11,6 +11,9 @@ use tokio::task::JoinHandle;
 
 /// As many mounts as this can compute at once, on a machine with few processors.
 const THREADS_MIN: usize = 4;
+
+/// And no more than this, on one with many: each thread counts against what the host allows the process.
+const THREADS_MAX: usize = 8;
 
 /// Runs `work` on one of the threads aside. It ends with the call that waits for it.
 pub(crate) async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
@@ -30,25 +33,23 @@ impl<T> Drop for Running<T> {
     }
 }
 
-/// The threads, which live as long as the process.
+/// The threads, which live as long as the process; the main one where no other can be made.
 fn threads() -> &'static Handle {
     static THREADS: OnceLock<Handle> = OnceLock::new();
-    THREADS.get_or_init(|| {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = Builder::new_multi_thread()
-            .worker_threads(processors.max(THREADS_MIN))
-            .enable_all()
-            .build();
-        match threads {
-            Ok(threads) => {
-                let handle = threads.handle().clone();
-                std::mem::forget(threads);
-                handle
-            }
-            // No thread can be made: the main one has to do.
-            Err(_) => Handle::current(),
-        }
-    })
+    THREADS.get_or_init(|| start(Builder::new_multi_thread()).unwrap_or_else(Handle::current))
+}
+
+fn start(mut builder: Builder) -> Option<Handle> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    builder
+        .worker_threads(processors.clamp(THREADS_MIN, THREADS_MAX))
+        .enable_all();
+    // The builder panics where the system refuses it the first thread.
+    let built = catch_unwind(AssertUnwindSafe(|| builder.build()));
+    let threads = built.ok()?.ok()?;
+    let handle = threads.handle().clone();
+    std::mem::forget(threads);
+    Some(handle)
 }
 
 #[cfg(test)]

@@ -33,7 +33,20 @@ pub(crate) struct Instances {
     plugin: Arc<dyn Plugin>,
     broker: Arc<Broker>,
     tls: Arc<ClientConfig>,
-    by_id: Mutex<BTreeMap<String, Arc<Instance>>>,
+    known: Mutex<Known>,
+}
+
+/// Which there are, and how many more are on their way in or out.
+#[derive(Default)]
+struct Known {
+    by_id: BTreeMap<String, Arc<Instance>>,
+    passing: usize,
+}
+
+impl Known {
+    fn are_many(&self) -> bool {
+        self.by_id.len() + self.passing > 1
+    }
 }
 
 impl Instances {
@@ -46,7 +59,7 @@ impl Instances {
             plugin,
             broker,
             tls,
-            by_id: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -55,12 +68,14 @@ impl Instances {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Instance>> {
-        self.lock().get(id).cloned()
+        self.lock().by_id.get(id).cloned()
     }
 
-    /// Takes the instance out, so that no further call finds it.
-    pub(crate) fn remove(&self, id: &str) -> Option<Arc<Instance>> {
-        self.lock().remove(id)
+    /// Takes the instance out, so that no further call finds it. It counts until it has passed the door.
+    pub(crate) fn remove(&self, id: &str) -> Option<(Arc<Instance>, Passing<'_>)> {
+        let passing = Passing::announced(self);
+        let instance = self.lock().by_id.remove(id)?;
+        Some((instance, passing))
     }
 
     /// Makes the instance `id`, in the place of one that a host set up before and lost.
@@ -76,34 +91,30 @@ impl Instances {
         let host = CallHost::new(&link, budget);
         let plugin = Arc::clone(&self.plugin);
         let setting_up = async move { guarded("setup", plugin.setup(config, &host)).await };
+        let passing = Passing::announced(self);
         // Whoever is there already is not to wait for a setup that hangs.
-        let is_first = self.lock().is_empty();
-        let backend = match is_first {
-            true => setting_up.await?,
-            false => aside::run(setting_up).await?,
-        };
-        self.lock().insert(id, Arc::new(Instance { backend, link }));
+        let backend = self.run(setting_up).await?;
+        let instance = Arc::new(Instance { backend, link });
+        self.lock().by_id.insert(id, instance);
+        drop(passing);
         Ok(())
     }
 
-    /// Runs the plugin's own code for a call: with several mounts aside, where it keeps no other waiting.
+    /// Runs the plugin's own code: with several mounts aside, where it keeps no other waiting.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        match self.are_many() {
+        let are_many = self.lock().are_many();
+        match are_many {
             true => aside::run(work).await,
             false => work.await,
         }
     }
 
-    fn are_many(&self) -> bool {
-        self.lock().len() > 1
-    }
-
     fn check_room(&self, id: &str) -> Result<(), PluginError> {
-        let by_id = self.lock();
-        if by_id.len() >= INSTANCES_MAX && !by_id.contains_key(id) {
+        let known = self.lock();
+        if known.by_id.len() >= INSTANCES_MAX && !known.by_id.contains_key(id) {
             return Err(PluginError::unknown(format!(
                 "this process serves {INSTANCES_MAX} mounts already, and no more"
             )));
@@ -121,7 +132,23 @@ impl Instances {
         )))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Instance>>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that is being set up or cleaned up, and counts as there.
+pub(crate) struct Passing<'a>(&'a Instances);
+
+impl<'a> Passing<'a> {
+    fn announced(instances: &'a Instances) -> Self {
+        instances.lock().passing += 1;
+        Self(instances)
+    }
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().passing -= 1;
     }
 }

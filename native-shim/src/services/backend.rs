@@ -135,7 +135,7 @@ impl Backend for BackendService {
         request: Request<pb::Empty>,
     ) -> Result<tonic::Response<pb::Empty>, Status> {
         let id = instance_id(&request)?;
-        let instance = self.instances.remove(&id).ok_or_else(no_instance)?;
+        let (instance, _passing) = self.instances.remove(&id).ok_or_else(no_instance)?;
         let host = instance.host(budget(&request));
         let cleaning = async move {
             let cleaned = async {

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::task::coop;
 
 /// The socket.
 pub struct QuietStream {
@@ -46,12 +47,15 @@ impl QuietStream {
         context: &mut Context<'_>,
         mut write: impl FnMut(&StdStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        // A write that there is room for asks nothing of the runtime, which would share out its turns by such questions.
+        let turn = ready!(coop::poll_proceed(context));
         loop {
             match write(self.socket.get_ref()) {
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
                 outcome => {
                     self.room = None;
+                    turn.made_progress();
                     return Poll::Ready(outcome);
                 }
             }

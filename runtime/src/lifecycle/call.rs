@@ -30,12 +30,9 @@ impl Supervised {
         request: Request,
         deadline: Deadline,
     ) -> Result<Option<Response>, CallError> {
-        self.ask(
-            request,
-            deadline,
-            Generation::may_be_sent_twice,
-            |instance, request| instance.handle(request, deadline),
-        )
+        self.ask(Question::Request, request, deadline, |instance, request| {
+            instance.handle(request, deadline)
+        })
         .await
     }
 
@@ -45,11 +42,10 @@ impl Supervised {
         request: Request,
         deadline: Deadline,
     ) -> Result<Existence, CallError> {
-        // Whatever the request would do, the question does nothing.
         self.ask(
+            Question::Existence,
             request,
             deadline,
-            |_, _| true,
             |instance, request| instance.exists(request, deadline),
         )
         .await
@@ -57,35 +53,36 @@ impl Supervised {
 
     async fn ask<T>(
         &self,
+        question: Question,
         request: Request,
         deadline: Deadline,
-        is_harmless: impl Fn(&Generation, &Request) -> bool,
         send: impl for<'a> Fn(&'a dyn Instance, Request) -> BoxFuture<'a, Result<T, CallError>>,
     ) -> Result<T, CallError> {
         let (generation, entered) = self.enter(deadline, 0).await?;
         // Only a process dies for reasons that are not the request's own, and takes others' requests with it.
         let spare = generation.is_process().then(|| request.clone());
-        let first = self
-            .within(&generation, deadline, send(generation.instance(), request))
-            .await;
-        drop(entered);
+        let call = send(generation.instance(), request);
+        let first = self.within(&generation, question, deadline, call).await;
         let (Err(CallError::Crashed { sent, reason, .. }), Some(again)) = (&first, spare) else {
             return first;
         };
+        // Before its turn ends: nobody else is to try what is dead.
         self.gone(generation.number(), reason);
-        if *sent && !is_harmless(&generation, &again) {
+        drop(entered);
+        if *sent && !question.is_harmless(&generation, &again) {
             return first;
         }
         // It had no effect that counts: should nothing run now, that is all there is to know.
         let (generation, _entered) = self.enter(deadline, generation.number()).await?;
-        self.within(&generation, deadline, send(generation.instance(), again))
-            .await
+        let call = send(generation.instance(), again);
+        self.within(&generation, question, deadline, call).await
     }
 
     /// Ends a call at its deadline, or when its generation is cut off; what it has not committed is then gone.
     async fn within<T>(
         &self,
         generation: &Generation,
+        question: Question,
         deadline: Deadline,
         call: BoxFuture<'_, Result<T, CallError>>,
     ) -> Result<T, CallError> {
@@ -96,7 +93,8 @@ impl Supervised {
         if answer.is_ok() {
             generation.has_answered();
         }
-        if let Some(trial) = generation.trial().filter(|_| shows_life(&answer)) {
+        let passes = question == Question::Request && shows_life(&answer);
+        if let Some(trial) = generation.trial().filter(|_| passes) {
             trial.pass();
         }
         answer
@@ -184,6 +182,25 @@ impl Supervised {
         CallError::Timeout {
             plugin: self.label.clone(),
             limit: deadline.limit(),
+        }
+    }
+}
+
+/// What a plugin is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// To do what the request says, which tries a generation that is on trial.
+    Request,
+    /// Whether the thing at the request's path exists. That tries nothing: the request itself comes after it.
+    Existence,
+}
+
+impl Question {
+    /// Whether asking twice does no more than asking once.
+    fn is_harmless(self, generation: &Generation, request: &Request) -> bool {
+        match self {
+            Self::Request => generation.may_be_sent_twice(request),
+            Self::Existence => true,
         }
     }
 }

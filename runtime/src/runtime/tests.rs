@@ -321,6 +321,16 @@ async fn after_crashes_in_a_row_one_request_tries_the_new_start_before_the_other
 }
 
 #[tokio::test]
+async fn a_question_of_existence_leaves_the_trial_to_the_request_after_it() {
+    let fixture = Fixture::mounted_and_twice_dead().await;
+    let question = Request::new(Operation::Create, "p/x", Json::null());
+    fixture.runtime.exists(question, None).await.unwrap();
+    let (first, others) = tokio::join!(fixture.ask("p/hold"), fixture.ask_during_a_trial());
+    assert_eq!(first.unwrap()["start"], 3);
+    assert!(others.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
 async fn a_request_that_fails_its_trial_takes_no_other_with_it() {
     let fixture = Fixture::mounted_and_twice_dead().await;
     let (died, others) = tokio::join!(

@@ -144,10 +144,13 @@ impl Plugin for TestPlugin {
         if config.options.contains_key("hang_setup") {
             std::future::pending::<()>().await;
         }
+        let spin_in_cleanup = config.options.get("spin_in_cleanup");
+        let spin_in_cleanup = spin_in_cleanup.map(|text| text.parse().expect("a number"));
         BACKENDS.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(TestBackend {
             uuid: config.backend_uuid,
             cache: Mutex::default(),
+            spin_in_cleanup: spin_in_cleanup.map(Duration::from_millis),
         }))
     }
 }
@@ -164,6 +167,7 @@ impl Drop for TestBackend {
 struct TestBackend {
     uuid: String,
     cache: Mutex<HashMap<String, Option<String>>>,
+    spin_in_cleanup: Option<Duration>,
 }
 
 #[async_trait]
@@ -257,6 +261,10 @@ impl Backend for TestBackend {
     }
 
     async fn cleanup(&self, host: &dyn Host) {
+        // Without a point at which others could have the thread.
+        if let Some(time) = self.spin_in_cleanup {
+            std::thread::sleep(time);
+        }
         let _ = host
             .storage()
             .put(StorageEntry::new("cleaned", "yes"))

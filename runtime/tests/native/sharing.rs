@@ -8,8 +8,9 @@ use futures_util::future::{join_all, try_join_all};
 use palisade_runtime::contract::Operation;
 use palisade_runtime::driver::{Driver, LaunchPlan};
 use palisade_runtime::{CallError, Grants, LaunchError};
+use rustix::process::Signal;
 
-use super::{Host, Running, SOON, await_end, children_of, kill, process_exists};
+use super::{Host, Running, SOON, await_end, children_of, kill, process_exists, signal};
 
 trials!["sharing::";
     mounts_share_a_process_and_nothing_else,
@@ -23,6 +24,9 @@ trials!["sharing::";
     fifty_mounts_at_once_start_one_process,
     mounts_whose_process_died_come_back_in_one,
     one_that_hangs_in_its_setup_keeps_no_other_mount_waiting,
+    a_process_that_got_no_newcomer_set_up_is_left_to_those_inside,
+    one_that_hangs_in_its_cleanup_keeps_the_last_mount_served,
+    a_stop_ends_the_process_while_another_mount_is_being_forgotten,
     a_start_goes_on_as_long_as_one_mount_waits,
     a_start_that_fails_is_told_to_all_who_waited,
     an_entry_that_hangs_at_its_start_delays_no_other,
@@ -189,6 +193,41 @@ async fn one_that_hangs_in_its_setup_keeps_no_other_mount_waiting(host: Host) {
     first.read("echo").await.expect("it serves the first still");
 }
 
+async fn a_process_that_got_no_newcomer_set_up_is_left_to_those_inside(host: Host) {
+    let first = mount(&host, "uuid-1").await;
+    let frozen = Frozen::new(pid(&first));
+    let late = host.launch_mount("uuid-2", &[]).await;
+    assert!(matches!(late.err(), Some(LaunchError::Timeout { .. })));
+    let second = within(Duration::from_secs(2), mount(&host, "uuid-2")).await;
+    assert_ne!(pid(&second), pid(&first));
+    drop(frozen);
+    first.read("echo").await.expect("it serves the first still");
+}
+
+async fn one_that_hangs_in_its_cleanup_keeps_the_last_mount_served(host: Host) {
+    let options = [("spin_in_cleanup", "1500")];
+    let spinning = host.launch_mount("uuid-1", &options).await;
+    let spinning = spinning.expect("it starts");
+    let last = mount(&host, "uuid-2").await;
+    let quick = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let answer = within(Duration::from_millis(700), last.read("echo")).await;
+        answer.expect("it answers");
+    };
+    tokio::join!(spinning.instance.stop(SOON), quick);
+}
+
+async fn a_stop_ends_the_process_while_another_mount_is_being_forgotten(host: Host) {
+    let options = [("spin_in_cleanup", "1500")];
+    let spinning = host.launch_mount("uuid-1", &options).await;
+    let spinning = spinning.expect("it starts");
+    let last = mount(&host, "uuid-2").await;
+    let process = pid(&last);
+    drop(spinning);
+    last.instance.stop(SOON).await;
+    assert!(!process_exists(process));
+}
+
 async fn a_start_goes_on_as_long_as_one_mount_waits(host: Host) {
     let late = |uuid: &str| {
         let mut plan = host.plan(uuid, &[]);
@@ -258,4 +297,20 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
 
 fn pid(plugin: &Running) -> u32 {
     plugin.instance.process_id().expect("it is a process")
+}
+
+/// A process that does nothing until this is dropped.
+struct Frozen(u32);
+
+impl Frozen {
+    fn new(process: u32) -> Self {
+        signal(process, Signal::STOP);
+        Self(process)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal(self.0, Signal::CONT);
+    }
 }

@@ -1,5 +1,7 @@
 //! The calls into a plugin's process that one instance makes, each under the instance's name.
 
+use std::time::Duration;
+
 use palisade_contract::{
     CONTRACT_VERSION, Description, PluginError, PluginType, SetupConfig, SpecialPaths,
 };
@@ -8,6 +10,7 @@ use palisade_protocol::multiplexing::MultiplexingSupportRequest;
 use palisade_protocol::multiplexing::plugin_multiplexing_client::PluginMultiplexingClient;
 use palisade_protocol::pb::backend_client::BackendClient;
 use palisade_protocol::{MULTIPLEX_ID, logical, pb};
+use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use uuid::Uuid;
 
@@ -126,6 +129,15 @@ impl Client {
                 expected,
                 found,
             }),
+        }
+    }
+
+    /// Has the plugin forget the mount, as far as it does so in time.
+    pub(super) fn say_goodbye(&self, within: Duration) -> impl Future<Output = ()> + use<> {
+        let goodbye = self.request(pb::Empty {}, Deadline::after(within));
+        let mut backend = self.backend.clone();
+        async move {
+            let _ = timeout(within, backend.cleanup(goodbye)).await;
         }
     }
 

@@ -7,19 +7,19 @@ use async_trait::async_trait;
 use palisade_contract::{Description, Existence, Request, Response};
 use palisade_protocol::convert::{existence_from_reply, plugin_error, response_from_reply};
 use palisade_protocol::pb;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::broker::Brokered;
 use super::call::{Caller, or_nothing};
 use super::client::Client;
 use super::process::NativeProcess;
-use super::processes::Place;
+use super::processes::{Departure, Place};
 use super::seat::Seat;
 use super::services::{InstanceServices, Phase};
 use super::startup::Startup;
 use crate::driver::{Exit, Instance, LaunchPlan, StartTimes};
 use crate::services::{Changes, Deadline, Untold};
-use crate::{CallError, LaunchError, Limits};
+use crate::{CallError, ErrorKind, LaunchError, Limits};
 
 /// How long `stop` waits for the process when it has no grace at all.
 const SHUTDOWN_MINIMUM: Duration = Duration::from_millis(50);
@@ -56,10 +56,16 @@ impl NativeInstance {
         let brokered = brokered.map_err(|fault| startup.failed(fault))?;
         // From here on the plugin may know it.
         let seat = Seat::new(client, place);
-        seat.client()
-            .set_up(startup, &label, config, brokered.id())
-            .await?;
-        let description = seat.client().describe(startup, &label, plugin_type).await?;
+        let introduced = async {
+            let client = seat.client();
+            client
+                .set_up(startup, &label, config, brokered.id())
+                .await?;
+            client.describe(startup, &label, plugin_type).await
+        };
+        let description = seat.judged(introduced.await, |error: &LaunchError| {
+            error.kind() == ErrorKind::LaunchTimeout
+        })?;
         services.enter(Phase::Running);
         Ok(Self {
             label,
@@ -135,7 +141,10 @@ impl Instance for NativeInstance {
         let request = self.client().request(pb::InitializeArgs {}, deadline);
         let mut backend = self.client().backend.clone();
         let call = Box::pin(async move { or_nothing(backend.initialize(request).await) });
-        let reply = self.caller().run(deadline, call).await?;
+        let reply = self.caller().run(deadline, call).await;
+        let reply = self
+            .seat
+            .judged(reply, |error| error.kind() == ErrorKind::Timeout)?;
         plugin_error(reply.err).map_err(CallError::Plugin)
     }
 
@@ -195,14 +204,12 @@ impl Instance for NativeInstance {
 
     async fn stop(&self, grace: Duration) {
         let until = Instant::now() + grace.max(SHUTDOWN_MINIMUM);
-        let request = self.client().request(pb::Empty {}, Deadline::after(grace));
-        let mut backend = self.client().backend.clone();
         if self.process().process().exit().is_none() {
             // Half of the time for each of the two: one that hangs in its cleanup can still be asked to end.
-            let _ = timeout(grace / 2, backend.cleanup(request)).await;
+            self.client().say_goodbye(grace / 2).await;
         }
         self.services.enter(Phase::Ended);
-        if self.seat.leave() {
+        if self.seat.leave() == Departure::Last {
             self.process().stop(until).await;
         }
     }

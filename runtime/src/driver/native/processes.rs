@@ -58,15 +58,21 @@ impl Processes {
         if plan.process.dedicated {
             return start().shared();
         }
+        // Declared before the lock, so let go of after it: with the last handle goes its process.
+        let mut handles = Vec::new();
         let mut known = self.lock();
-        known.retain(Known::is_used);
+        known.retain(|other| {
+            let handle = other.start.upgrade();
+            handles.extend(handle.clone());
+            handle.is_some()
+        });
         let same = known
             .iter()
             .position(|other| other.plan.is_of_the_process_of(plan));
-        match same.map(|at| known[at].offer(started_after)) {
-            Some(Offer::Join(started)) => return started,
-            Some(Offer::Separate) => return start().shared(),
-            Some(Offer::Replace) | None => {}
+        match same.map(|at| (&handles[at], known[at].offer(&handles[at], started_after))) {
+            Some((started, Offer::Join)) => return started.clone(),
+            Some((_, Offer::Separate)) => return start().shared(),
+            Some((_, Offer::Replace)) | None => {}
         }
         let begun = Instant::now();
         let started = start().shared();
@@ -92,7 +98,7 @@ impl Processes {
 /// What a known process means to one more mount.
 enum Offer {
     /// It goes there.
-    Join(Shared<Start>),
+    Join,
     /// It has a process of its own, as each mount of this plugin.
     Separate,
     /// A new process takes the place of this one.
@@ -100,19 +106,12 @@ enum Offer {
 }
 
 impl Known {
-    fn is_used(&self) -> bool {
-        self.start.upgrade().is_some()
-    }
-
-    fn offer(&self, started_after: Option<Instant>) -> Offer {
-        let Some(start) = self.start.upgrade() else {
-            return Offer::Replace;
-        };
+    fn offer(&self, start: &Shared<Start>, started_after: Option<Instant>) -> Offer {
         let is_new_enough = started_after.is_none_or(|moment| self.begun >= moment);
         match start.peek() {
             Some(Ok(process)) if !process.0.multiplexes => Offer::Separate,
-            Some(Ok(process)) if is_new_enough && process.serves() => Offer::Join(start),
-            None if is_new_enough => Offer::Join(start),
+            Some(Ok(process)) if is_new_enough && process.serves() => Offer::Join,
+            None if is_new_enough => Offer::Join,
             _ => Offer::Replace,
         }
     }
@@ -131,7 +130,7 @@ struct House {
 #[derive(Default)]
 struct Mounts {
     inside: usize,
-    /// The last has left, or the only one that there may be has come.
+    /// The last has left, the only one that there may be has come, or a newcomer got no answer.
     is_closed: bool,
 }
 
@@ -172,6 +171,17 @@ impl House {
     }
 }
 
+/// How a mount went out of its process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// The last one: from now on nobody comes in, and it has to stop the process.
+    Last,
+    /// The process goes on for others.
+    OneOfMany,
+    /// It was out already.
+    Before,
+}
+
 /// A mount's place in a process. With the last, the process ends.
 pub(super) struct Place {
     house: Arc<House>,
@@ -186,20 +196,23 @@ impl Place {
         &self.house.process
     }
 
-    /// Whether it is inside, and not alone.
-    pub(super) fn is_one_of_many(&self) -> bool {
-        !self.has_left.load(Ordering::SeqCst) && self.house.mounts().inside > 1
+    /// Lets no other mount in. Those that are inside stay.
+    pub(super) fn close(&self) {
+        self.house.mounts().is_closed = true;
     }
 
-    /// Goes out. The last one is told so: from then on nobody comes in, and it has to stop the process.
-    pub(super) fn leave(&self) -> bool {
+    /// Goes out, once.
+    pub(super) fn leave(&self) -> Departure {
         if self.has_left.swap(true, Ordering::SeqCst) {
-            return false;
+            return Departure::Before;
         }
         let mut mounts = self.house.mounts();
         mounts.inside -= 1;
         mounts.is_closed |= mounts.inside == 0;
-        mounts.inside == 0
+        match mounts.inside {
+            0 => Departure::Last,
+            _ => Departure::OneOfMany,
+        }
     }
 }
 

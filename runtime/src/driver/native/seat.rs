@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use palisade_protocol::pb;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 
 use super::client::Client;
 use super::process::NativeProcess;
-use super::processes::Place;
-use crate::services::Deadline;
+use super::processes::{Departure, Place};
 
 /// How long a plugin may take to forget a mount that nobody stopped.
 const FORGET_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,9 +36,22 @@ impl Seat {
         self.place().process()
     }
 
-    /// Goes out, after the plugin was told. The last one has to stop the process.
-    pub(super) fn leave(&self) -> bool {
+    /// Goes out, after the plugin was told.
+    pub(super) fn leave(&self) -> Departure {
         self.place().leave()
+    }
+
+    /// Passes on what became of the mount's start. One that got no answer in time shows that the process may hang: the next
+    /// start is to have another one, and those who are inside still are answered, or not, as before.
+    pub(super) fn judged<T, E>(
+        &self,
+        outcome: Result<T, E>,
+        is_late: impl Fn(&E) -> bool,
+    ) -> Result<T, E> {
+        if outcome.as_ref().is_err_and(is_late) {
+            self.place().close();
+        }
+        outcome
     }
 
     fn place(&self) -> &Place {
@@ -51,19 +61,19 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Some(place) = self.place.take().filter(Place::is_one_of_many) else {
+        let Some(place) = self.place.take() else {
             return;
         };
+        let others_are_there = place.leave() == Departure::OneOfMany;
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let mut backend = self.client.backend.clone();
-        let goodbye = self
-            .client
-            .request(pb::Empty {}, Deadline::after(FORGET_TIMEOUT));
-        runtime.spawn(async move {
-            let _ = timeout(FORGET_TIMEOUT, backend.cleanup(goodbye)).await;
-            drop(place);
-        });
+        if others_are_there {
+            let goodbye = self.client.say_goodbye(FORGET_TIMEOUT);
+            runtime.spawn(async move {
+                goodbye.await;
+                drop(place);
+            });
+        }
     }
 }
