@@ -1,33 +1,32 @@
 //! A request through the whole runtime, each way to run a plugin beside its floor.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use comfy_table::{Table, presets};
-use palisade_contract::{Json, Operation, PluginType, Request};
-use palisade_runtime::catalog::{Manifest, PluginDirectory};
-use palisade_runtime::store::MemoryStore;
-use palisade_runtime::{Isolation, NewMount, Runtime, Workers};
-use sha2::{Digest as _, Sha256};
+use palisade_contract::{Json, Operation, Request};
+use palisade_runtime::{Isolation, Workers};
 
 use crate::built;
-use crate::floor::component::RawComponent;
+use crate::embedded::{Embedded, Plugin};
+use crate::floor::component::{Floor, Memory};
 use crate::floor::wire::BareWire;
 use crate::sampler::{Effort, Samples, turn};
+use crate::table::{micros, table, times};
 
 /// What the guest answers from memory, without storage: the call itself is what is measured.
 const PATH: &str = "echo";
 
-/// The most memory with which a component runs on the thread that asks it.
-const IN_PLACE_MEMORY_BYTES: &str = "16777216";
+/// What it is sent, and answers with beside what else it saw of the request.
+const BODY: &str = r#"{"x":"0123456789012345678901234567890123456789012345678901234567"}"#;
+
+/// With this much memory at most a component runs on the thread that asks it; with more on threads of the guests' own,
+/// which costs two changes of thread.
+pub const IN_PLACE: &[(&str, &str)] = &[("memory_bytes", "16777216")];
 
 /// What was measured, each way beside its floor.
 pub struct Comparison {
     component_floor: Samples,
+    store_floor: Samples,
     wire_floor: Samples,
     builtin: Samples,
     native: Samples,
@@ -42,12 +41,18 @@ pub struct Comparison {
 /// When the guests are not built, or a call fails.
 pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Comparison> {
     let runtime = runtime(workers).await?;
-    let mut component = RawComponent::open(&built::component("hostile"))?;
+    let component = built::component("hostile");
+    let mut raw = Floor::raw(&component)?.store().await?;
+    let fresh = Floor::limited(&component, Memory::Resident)?;
     let mut wire = wire_floor(&runtime).await?;
     let mut measured = Comparison::nothing();
     for _ in 0..effort.rounds {
         turn(&mut measured.component_floor, effort, async || {
-            component.read(PATH).map(drop)
+            raw.write(PATH, BODY).await.map(drop)
+        })
+        .await?;
+        turn(&mut measured.store_floor, effort, async || {
+            fresh.store().await?.write(PATH, BODY).await.map(drop)
         })
         .await?;
         turn(&mut measured.wire_floor, effort, async || {
@@ -56,12 +61,12 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Compari
         .await?;
         for (mount, samples) in measured.ways() {
             turn(samples, effort, async || {
-                read(&runtime, mount).await.map(drop)
+                write(&runtime, mount).await.map(drop)
             })
             .await?;
         }
     }
-    runtime.shutdown().await;
+    runtime.runtime().shutdown().await;
     Ok(measured)
 }
 
@@ -69,6 +74,7 @@ impl Comparison {
     fn nothing() -> Self {
         Self {
             component_floor: Samples::default(),
+            store_floor: Samples::default(),
             wire_floor: Samples::default(),
             builtin: Samples::default(),
             native: Samples::default(),
@@ -87,8 +93,7 @@ impl Comparison {
         ]
     }
 
-    /// How many times the floor's median a way takes.
-    fn rows(&self) -> [(&'static str, &Samples, Option<&Samples>); 6] {
+    fn rows(&self) -> [(&'static str, &Samples, Option<&Samples>); 7] {
         [
             (
                 "raw typed component call (floor)",
@@ -101,9 +106,14 @@ impl Comparison {
                 Some(&self.component_floor),
             ),
             (
+                "new store, set up, call, drop, limits on (floor)",
+                &self.store_floor,
+                None,
+            ),
+            (
                 "wasm, a store per call",
                 &self.per_call,
-                Some(&self.component_floor),
+                Some(&self.store_floor),
             ),
             (
                 "bare tonic call, same mTLS socket (floor)",
@@ -118,16 +128,14 @@ impl Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header([
-            "a read answered from memory",
+        let mut table = table([
+            "64 bytes answered from memory",
             "p50",
             "p99",
             "p50 to its floor",
         ]);
         for (label, samples, floor) in self.rows() {
-            let ratio = floor.map_or(String::new(), |floor| ratio(samples, floor));
+            let ratio = floor.map_or(String::new(), |floor| times(samples.p50(), floor.p50()));
             table.add_row([
                 label.to_owned(),
                 micros(samples.p50()),
@@ -135,106 +143,59 @@ impl fmt::Display for Comparison {
                 ratio,
             ]);
         }
-        write!(f, "{table}")
+        writeln!(f, "{table}")?;
+        let share = times(self.per_call.p50(), self.native.p50());
+        write!(
+            f,
+            "A store per call takes {share} of the native round trip."
+        )
     }
 }
 
-fn ratio(samples: &Samples, floor: &Samples) -> String {
-    format!(
-        "{:.2}",
-        samples.p50().as_secs_f64() / floor.p50().as_secs_f64()
-    )
-}
-
-fn micros(time: Duration) -> String {
-    format!("{:.1} µs", time.as_secs_f64() * 1e6)
-}
-
 /// The floor of the process, with the very messages that the process is sent and answers with.
-async fn wire_floor(runtime: &Runtime) -> anyhow::Result<BareWire> {
+async fn wire_floor(runtime: &Embedded) -> anyhow::Result<BareWire> {
     let path = "native/".parse()?;
-    let mounts = runtime.mounts();
+    let mounts = runtime.runtime().mounts();
     let mount = mounts.iter().find(|mount| mount.path == path);
     let mount = mount.context("the process is mounted")?;
-    let mut request = Request::new(Operation::Read, PATH, Json::null());
+    let mut request = Request::new(Operation::Update, PATH, Json::from_text(BODY));
     request.mount_point = mount.path.to_string();
     request.mount_type = mount.plugin.to_string();
     request.mount_accessor.clone_from(&mount.accessor);
-    let answer = read(runtime, "native").await?;
+    let answer = write(runtime, "native").await?;
     BareWire::open(request, answer.as_str()).await
 }
 
 /// A runtime with the same guest mounted in every way.
-async fn runtime(workers: Workers) -> anyhow::Result<Runtime> {
+async fn runtime(workers: Workers) -> anyhow::Result<Embedded> {
     let directory = built::target_directory();
-    let runtime = Runtime::builder()
-        .workers(workers)
-        .store(Arc::new(MemoryStore::new()))
-        .plugin_directory(PluginDirectory::open(&directory)?)
-        .builtin("hostile".parse()?, palisade_hostile::plugin())
-        .build()
-        .await?;
-    enable(&runtime, "builtin", "hostile").await?;
-    for (name, file, isolation) in [
-        ("native", built::program("hostile"), None),
-        (
-            "per-mount",
-            built::component("hostile"),
-            Some(Isolation::Mount),
-        ),
-        (
-            "per-call",
-            built::component("hostile"),
-            Some(Isolation::Call),
-        ),
+    let runtime = Embedded::open(workers, &directory).await?;
+    runtime.enable("builtin", "hostile").await?;
+    for (name, isolation) in [
+        ("native", None),
+        ("per-mount", Some(Isolation::Mount)),
+        ("per-call", Some(Isolation::Call)),
     ] {
-        register(&runtime, name, &directory, file, isolation).await?;
-        enable(&runtime, name, name).await?;
+        let (file, limits) = match isolation {
+            None => (built::program("hostile"), &[][..]),
+            Some(_) => (built::component("hostile"), IN_PLACE),
+        };
+        let plugin = Plugin {
+            name,
+            file,
+            isolation,
+            limits,
+        };
+        runtime.mount(&directory, plugin).await?;
     }
     Ok(runtime)
 }
 
-async fn register(
-    runtime: &Runtime,
-    name: &str,
-    directory: &std::path::Path,
-    file: PathBuf,
-    isolation: Option<Isolation>,
-) -> anyhow::Result<()> {
-    let bytes = std::fs::read(&file)
-        .with_context(|| format!("{} is not built: run `cargo xtask guests`", file.display()))?;
-    let command = file
-        .strip_prefix(directory)?
-        .to_str()
-        .context("its path is text")?;
-    // Up to this size a component runs in place; above, on the guests' own threads, which costs two hops.
-    let limits = match isolation {
-        Some(_) => BTreeMap::from([("memory_bytes".to_owned(), IN_PLACE_MEMORY_BYTES.to_owned())]),
-        None => BTreeMap::new(),
-    };
-    let digest = hex::encode(Sha256::digest(bytes));
-    let manifest = Manifest {
-        command: command.to_owned(),
-        isolation,
-        limits,
-        ..Manifest::new(PluginType::Secret, name, &digest)
-    };
-    runtime.register(manifest).await?;
-    Ok(())
-}
-
-async fn enable(runtime: &Runtime, path: &str, plugin: &str) -> anyhow::Result<()> {
-    let mount = NewMount {
-        plugin: plugin.to_owned(),
-        ..NewMount::default()
-    };
-    runtime.enable(path.parse()?, mount).await?;
-    Ok(())
-}
-
-async fn read(runtime: &Runtime, mount: &str) -> anyhow::Result<Json> {
-    let request = Request::new(Operation::Read, format!("{mount}/{PATH}"), Json::null());
-    let answer = runtime.handle(request, None).await?;
+async fn write(runtime: &Embedded, mount: &str) -> anyhow::Result<Json> {
+    let path = format!("{mount}/{PATH}");
+    let answer = runtime
+        .ask(Operation::Update, &path, Json::from_text(BODY), None)
+        .await?;
     let answer = answer.with_context(|| format!("{mount} had nothing to say"))?;
     Ok(answer.data)
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -79,5 +79,21 @@ impl Client {
             code,
             bytes,
         })
+    }
+
+    /// Sends a request that has to succeed.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, or the connection breaks.
+    pub async fn expect(&mut self, method: Method, path: &str, body: &str) -> anyhow::Result<()> {
+        let answer = self.send(method, path, body).await?;
+        ensure!(
+            answer.status.is_success(),
+            "{path}: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.bytes)
+        );
+        Ok(())
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::json;
@@ -157,12 +156,12 @@ async fn mount(server: &Served, way: &Way) -> anyhow::Result<()> {
             body["isolation"] = isolation.into();
         }
         let path = format!("sys/plugins/catalog/secret/{}", way.name);
-        expect(&mut client, Method::PUT, &path, &body.to_string()).await?;
+        client.expect(Method::PUT, &path, &body.to_string()).await?;
     }
     let path = format!("sys/mounts/{}", way.name);
     let body = json!({ "type": way.name }).to_string();
-    expect(&mut client, Method::POST, &path, &body).await?;
-    expect(&mut client, Method::PUT, &way.at(), way.body).await
+    client.expect(Method::POST, &path, &body).await?;
+    client.expect(Method::PUT, &way.at(), way.body).await
 }
 
 /// All clients ask one after the other for as long as the slice lasts.
@@ -178,7 +177,7 @@ async fn drive(
     for _ in 0..clients {
         let mut client = Client::connect(server.address()).await?;
         // Its first request finds what the server makes for a connection.
-        expect(&mut client, Method::GET, &way.at(), "").await?;
+        client.expect(Method::GET, &way.at(), "").await?;
         connected.push(client);
     }
     let begun = Instant::now();
@@ -214,22 +213,11 @@ async fn keep_asking(
             return Ok(took);
         }
         match ask {
-            Ask::Read => expect(&mut client, Method::GET, &path, "").await?,
-            Ask::Write => expect(&mut client, Method::PUT, &path, body).await?,
+            Ask::Read => client.expect(Method::GET, &path, "").await?,
+            Ask::Write => client.expect(Method::PUT, &path, body).await?,
         }
         took.push(start.elapsed());
     }
-}
-
-async fn expect(client: &mut Client, method: Method, path: &str, body: &str) -> anyhow::Result<()> {
-    let answer = client.send(method, path, body).await?;
-    ensure!(
-        answer.status.is_success(),
-        "{path}: {} {}",
-        answer.status,
-        String::from_utf8_lossy(&answer.bytes)
-    );
-    Ok(())
 }
 
 impl Way {

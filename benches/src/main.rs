@@ -1,5 +1,5 @@
-//! Runs the benchmarks: `palisade-bench [--smoke] [--pinned]`. With `--smoke` it only shows that they still run, with
-//! `--pinned` everything that it starts shares one core.
+//! Runs the benchmarks: `palisade-bench [--smoke] [--pinned] [PART...]`. With `--smoke` it only shows that they still run, with
+//! `--pinned` everything that it starts shares one core. Without a part it runs those that take minutes.
 
 #![expect(
     clippy::print_stdout,
@@ -12,13 +12,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use palisade_benches::floor::wire;
 use palisade_benches::sampler::Effort;
-use palisade_benches::{call, launch, load, peers};
+use palisade_benches::{call, fairness, launch, load, peers, soak, stores};
+use palisade_runtime::Workers;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.split_first() {
         Some((first, rest)) if first == wire::FAR_END => wire::far_end(rest),
+        Some((first, rest)) if first == fairness::OPEN_LOOP => open_loop(rest),
         _ => measure(&arguments),
     };
     match outcome {
@@ -30,34 +33,68 @@ fn main() -> ExitCode {
     }
 }
 
+/// What can be measured: its name, and whether it is measured when none is named.
+const PARTS: [(&str, bool); 7] = [
+    ("calls", true),
+    ("peers", true),
+    ("launches", true),
+    ("load", true),
+    ("stores", true),
+    ("fairness", false),
+    ("soak", false),
+];
+
 fn measure(arguments: &[String]) -> anyhow::Result<()> {
     let mut effort = Effort::FULL;
     let mut pinned = false;
+    let mut named = Vec::new();
     for argument in arguments {
         match argument.as_str() {
             "--smoke" => effort = Effort::SMOKE,
             "--pinned" => pinned = true,
-            _ => anyhow::bail!("usage: palisade-bench [--smoke] [--pinned]"),
+            part if PARTS.iter().any(|(name, _)| *name == part) => named.push(part),
+            _ => anyhow::bail!(
+                "usage: palisade-bench [--smoke] [--pinned] [PART...], of the parts {}",
+                PARTS.map(|(name, _)| name).join(", ")
+            ),
         }
     }
     if pinned {
         pin_to_one_core().context("this process could not be pinned to one core")?;
     }
     let workers = palisade_runtime::enter_worker();
-    let threads = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    threads.block_on(async {
-        let calls = Box::pin(call::compare(workers.clone(), effort)).await?;
-        println!("{calls}\n");
-        let peers = Box::pin(peers::compare(workers.clone(), effort)).await?;
-        println!("{peers}\n");
-        let launches = Box::pin(launch::compare(workers, effort)).await?;
-        println!("{launches}\n");
-        let load = Box::pin(load::compare(effort)).await?;
-        println!("{load}");
-        Ok(())
+    let threads = threads()?;
+    for (part, is_usual) in PARTS {
+        if named.contains(&part) || (named.is_empty() && is_usual) {
+            let figures = threads.block_on(Box::pin(figures(part, &workers, effort)))?;
+            println!("{figures}\n");
+        }
+    }
+    Ok(())
+}
+
+async fn figures(part: &str, workers: &Workers, effort: Effort) -> anyhow::Result<String> {
+    let workers = workers.clone();
+    Ok(match part {
+        "calls" => call::compare(workers, effort).await?.to_string(),
+        "peers" => peers::compare(workers, effort).await?.to_string(),
+        "launches" => launch::compare(workers, effort).await?.to_string(),
+        "load" => load::compare(effort).await?.to_string(),
+        "stores" => stores::compare(workers, effort).await?.to_string(),
+        "fairness" => fairness::compare(effort).await?.to_string(),
+        "soak" => soak::run(workers, effort).await?.to_string(),
+        other => anyhow::bail!("there is no part {other}"),
     })
+}
+
+fn open_loop(words: &[String]) -> anyhow::Result<()> {
+    let measured = threads()?.block_on(fairness::open_loop(words))?;
+    println!("{measured}");
+    Ok(())
+}
+
+fn threads() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
 }
 
 /// Threads and processes stay where the one that starts them is, and as yet this is the only thread.

@@ -2,18 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context;
-use comfy_table::{Table, presets};
-use palisade_contract::{Json, Operation, PluginType, Request};
-use palisade_runtime::catalog::{Manifest, PluginDirectory};
-use palisade_runtime::store::MemoryStore;
-use palisade_runtime::{NewMount, Runtime, Workers};
-use sha2::{Digest as _, Sha256};
+use palisade_runtime::Workers;
 
+use crate::embedded::{Embedded, Plugin};
 use crate::go_host::{GoHost, Spread, Task, peer};
 use crate::sampler::{Effort, Samples, turn};
+use crate::table::table;
 
 /// What each of them answers without storage.
 const PATH: &str = "special";
@@ -43,7 +39,8 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Calls> 
     for _ in 0..effort.rounds {
         for peer in &mut peers {
             turn(&mut peer.ours, effort, async || {
-                read(&runtime, peer.name).await
+                let path = format!("{}/{PATH}", peer.name);
+                runtime.read(&path).await.map(drop)
             })
             .await?;
             let said = host.measure(Task {
@@ -56,7 +53,7 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Calls> 
             peer.go_host = better(peer.go_host, said.call);
         }
     }
-    runtime.shutdown().await;
+    runtime.runtime().shutdown().await;
     Ok(Calls(peers))
 }
 
@@ -77,32 +74,19 @@ fn better(one: Option<Spread>, other: Option<Spread>) -> Option<Spread> {
     }
 }
 
-async fn runtime(workers: Workers, peers: &[OfOnePeer]) -> anyhow::Result<Runtime> {
+async fn runtime(workers: Workers, peers: &[OfOnePeer]) -> anyhow::Result<Embedded> {
     let folder = peers[0].file.parent().context("it lies in a folder")?;
-    let runtime = Runtime::builder()
-        .workers(workers)
-        .store(Arc::new(MemoryStore::new()))
-        .plugin_directory(PluginDirectory::open(folder)?)
-        .build()
-        .await?;
+    let runtime = Embedded::open(workers, folder).await?;
     for peer in peers {
-        let digest = hex::encode(Sha256::digest(std::fs::read(&peer.file)?));
-        let manifest = Manifest::new(PluginType::Secret, peer.name, &digest);
-        runtime.register(manifest).await?;
-        let mount = NewMount {
-            plugin: peer.name.to_owned(),
-            ..NewMount::default()
+        let plugin = Plugin {
+            name: peer.name,
+            file: peer.file.clone(),
+            isolation: None,
+            limits: &[],
         };
-        runtime.enable(peer.name.parse()?, mount).await?;
+        runtime.mount(folder, plugin).await?;
     }
     Ok(runtime)
-}
-
-async fn read(runtime: &Runtime, mount: &str) -> anyhow::Result<()> {
-    let request = Request::new(Operation::Read, format!("{mount}/{PATH}"), Json::null());
-    let answer = runtime.handle(request, None).await?;
-    answer.with_context(|| format!("{mount} had nothing to say"))?;
-    Ok(())
 }
 
 impl fmt::Display for Calls {
@@ -112,9 +96,7 @@ impl fmt::Display for Calls {
                 "No calls of plugins in Go: `cargo xtask test` builds them, where Go is installed.",
             );
         }
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header(["a read of a plugin in Go", "p50", "p99", "p50 to Go's host"]);
+        let mut table = table(["a read of a plugin in Go", "p50", "p99", "p50 to Go's host"]);
         for peer in &self.0 {
             for row in peer.rows() {
                 table.add_row(row);

@@ -5,15 +5,22 @@ use anyhow::Result;
 use crate::guests;
 use crate::shell::{program_at_root, step, target};
 
-/// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one.
+/// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one; or those of
+/// the parts that are named, with all cores.
 ///
 /// # Errors
 ///
-/// When something cannot be built, or a call fails.
-pub(crate) fn run() -> Result<()> {
+/// When something cannot be built, a call fails, or there is no such part.
+pub(crate) fn run(parts: &[&str]) -> Result<()> {
     guests::build()?;
-    measure("measure each way to run a plugin beside its floor", &[])?;
-    measure("measure the same on one core", &["--pinned"])
+    measure("measure each way to run a plugin beside its floor", parts)?;
+    if !parts.is_empty() {
+        return Ok(());
+    }
+    measure(
+        "measure calls and starts on one core",
+        &["--pinned", "calls", "launches"],
+    )
 }
 
 /// Shows that the benchmark still runs; its figures mean nothing.
@@ -23,7 +30,14 @@ pub(crate) fn run() -> Result<()> {
 /// When a call fails. The guests have to be built already.
 pub(crate) fn smoke() -> Result<()> {
     measure("run the benchmark briefly", &["--smoke"])?;
-    measure("run it briefly on one core", &["--smoke", "--pinned"])
+    measure(
+        "run its long parts briefly",
+        &["--smoke", "fairness", "soak"],
+    )?;
+    measure(
+        "run it briefly on one core",
+        &["--smoke", "--pinned", "calls"],
+    )
 }
 
 fn measure(what: &str, words: &[&str]) -> Result<()> {

@@ -23,7 +23,8 @@ The repository's commands:
 
   cargo xtask demo     set up, then run one plugin in every mode through a server, crash it, compare
   cargo xtask test     everything that CI runs: format, lints, documentation, guests, all tests
-  cargo xtask bench    measure each way to run a plugin beside its floor, with all cores and on one
+  cargo xtask bench    measure each way to run a plugin beside its floor, with all cores and on one; after it may stand
+                       parts: calls, peers, launches, load, stores, and two that take long: fairness, soak
   cargo xtask guests   build the example plugins both ways and say where they are
   cargo xtask cases    write docs/conformance.md from the cases that the suite really has
   cargo xtask help     this
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         }
         ["demo"] => demo::run(),
         ["test"] => suite::run(),
-        ["bench"] => bench::run(),
+        ["bench", ref parts @ ..] => bench::run(parts),
         ["guests"] => guests::run(),
         ["cases"] => cases::run(),
         _ => Err(anyhow::anyhow!(

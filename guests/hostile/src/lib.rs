@@ -52,6 +52,7 @@ async fn setup(config: SetupConfig, host: &dyn Host) -> Result<Box<dyn Backend>,
         .path(echo::path())
         .path(store::path())
         .path(store::raw_path())
+        .path(store::reads_path())
         .path(transaction::path())
         .path(transaction::race_path())
         .path(write_then::path())

@@ -10,6 +10,8 @@ pub(crate) const VALUE: Field<String> = Field::string("value", "What to store.")
 const AFTER: Field<String> = Field::string("after", "List what sorts after this name.");
 const LIMIT: Field<i64> = Field::int("limit", "List at most this many names.").default("-1");
 
+const TIMES: Field<i64> = Field::int("times", "How often to read.").default("1");
+
 pub(crate) fn path() -> Path<Hostile> {
     Path::new(format!("store/{}", pattern::rest("key")))
         .field(&KEY)
@@ -24,6 +26,18 @@ pub(crate) fn path() -> Path<Hostile> {
         .help(
             "One storage key.",
             "Reads, writes, deletes or lists storage keys.",
+        )
+}
+
+/// Reads one key as often as it is told.
+pub(crate) fn reads_path() -> Path<Hostile> {
+    Path::new(format!("reads/{}", pattern::rest("key")))
+        .field(&KEY)
+        .field(&TIMES)
+        .write(read_often)
+        .help(
+            "One storage key, read many times.",
+            "Reads the key as often as the field `times` says, and tells how often it was there.",
         )
 }
 
@@ -48,6 +62,15 @@ async fn read(_: &Hostile, call: Call<'_>) -> Answer {
         Some(entry) => data(&json!({ "value": text(&entry) })),
         None => Ok(None),
     }
+}
+
+async fn read_often(_: &Hostile, call: Call<'_>) -> Answer {
+    let key = call.value(&KEY)?;
+    let mut found = 0;
+    for _ in 0..call.value(&TIMES)? {
+        found += u64::from(call.storage().get(&key).await?.is_some());
+    }
+    data(&json!({ "found": found }))
 }
 
 /// The value as text; bytes that are none are replaced.

@@ -10,6 +10,7 @@ use crate::path::Route;
 
 /// The help of the mount itself: what it is for, and its paths.
 pub(crate) fn of_mount<S>(text: &str, routes: &[Route<S>]) -> Answer {
+    let text = text.trim();
     let mut help = format!(
         "## DESCRIPTION\n\n{text}\n\n## PATHS\n\n\
          These are the patterns of the paths that this backend answers. Ask for the help of a path\n\
@@ -17,7 +18,7 @@ pub(crate) fn of_mount<S>(text: &str, routes: &[Route<S>]) -> Answer {
          may use.\n\n"
     );
     for route in routes {
-        let synopsis = &route.path().synopsis;
+        let synopsis = route.path().synopsis.trim();
         help.push_str(&format!("    {}\n        {synopsis}\n\n", route.pattern()));
     }
     let paths = routes
@@ -32,7 +33,7 @@ pub(crate) fn of_path<S>(request: &str, route: &Route<S>) -> Answer {
     let mut help = format!(
         "Request:        {request}\nMatching Route: {}\n\n{}\n\n",
         route.pattern(),
-        path.synopsis
+        path.synopsis.trim()
     );
     if !path.fields.is_empty() {
         help.push_str("## PARAMETERS\n");
@@ -41,7 +42,7 @@ pub(crate) fn of_path<S>(request: &str, route: &Route<S>) -> Answer {
             .for_each(|field| help.push_str(&parameter(field)));
         help.push('\n');
     }
-    help.push_str(&format!("## DESCRIPTION\n\n{}\n", path.description));
+    help.push_str(&format!("## DESCRIPTION\n\n{}\n", path.description.trim()));
     answer(
         help,
         [(route.pattern(), document(route))].into_iter().collect(),
@@ -79,11 +80,10 @@ fn document<S>(route: &Route<S>) -> Value {
         })
     });
     let mut item = Map::new();
-    item.insert("description".to_owned(), json!(path.synopsis));
+    item.insert("description".to_owned(), json!(path.synopsis.trim()));
     item.insert("parameters".to_owned(), fields.collect());
     for method in route.operations().filter_map(method) {
-        let done =
-            json!({ "summary": path.synopsis, "responses": { "200": { "description": "OK" } } });
+        let done = json!({ "summary": path.synopsis.trim(), "responses": { "200": { "description": "OK" } } });
         item.insert(method.to_owned(), done);
     }
     Value::Object(item)

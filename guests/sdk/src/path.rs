@@ -1,37 +1,39 @@
 //! One path of a backend: a pattern, the fields it takes, and what it does.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use palisade_contract::{Operation, PluginError, PluginErrorKind, Response};
 use regex_lite::Regex;
 
 use crate::field::{Field, FieldSchema, FieldValue};
 use crate::handler::{Handler, SharedHandler};
+use crate::pattern;
 
 /// A path, or a family of paths, and the operations on it.
 ///
 /// The pattern is a regular expression which has to match the whole path; its named groups become fields. See
 /// [`pattern`](crate::pattern) for the usual groups.
 pub struct Path<S> {
-    pattern: String,
+    pattern: Cow<'static, str>,
     pub(crate) fields: Vec<FieldSchema>,
     operations: BTreeMap<Operation, SharedHandler<S, Option<Response>>>,
     exists: Option<SharedHandler<S, bool>>,
-    pub(crate) synopsis: String,
-    pub(crate) description: String,
+    pub(crate) synopsis: Cow<'static, str>,
+    pub(crate) description: Cow<'static, str>,
 }
 
 impl<S: Send + Sync + 'static> Path<S> {
     /// A path that matches this pattern and does nothing yet.
-    pub fn new(pattern: impl Into<String>) -> Self {
+    pub fn new(pattern: impl Into<Cow<'static, str>>) -> Self {
         Self {
             pattern: pattern.into(),
             fields: Vec::new(),
             operations: BTreeMap::new(),
             exists: None,
-            synopsis: String::new(),
-            description: String::new(),
+            synopsis: Cow::Borrowed(""),
+            description: Cow::Borrowed(""),
         }
     }
 
@@ -114,38 +116,77 @@ impl<S: Send + Sync + 'static> Path<S> {
 
     /// What the path is for, in one line and at length.
     #[must_use]
-    pub fn help(mut self, synopsis: &str, description: &str) -> Self {
-        self.synopsis = synopsis.trim().to_owned();
-        self.description = description.trim().to_owned();
+    pub fn help(
+        mut self,
+        synopsis: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.synopsis = synopsis.into();
+        self.description = description.into();
         self
     }
 
-    /// Makes the pattern ready to match.
-    pub(crate) fn compile(self) -> Result<Route<S>, PluginError> {
-        let anchored = format!("^(?:{})$", self.pattern.trim_end_matches('$'));
-        let regex = Regex::new(&anchored).map_err(|fault| {
-            let text = format!("the path pattern {:?} is malformed: {fault}", self.pattern);
-            PluginError::new(PluginErrorKind::Internal, text)
-        })?;
-        Ok(Route { regex, path: self })
+    /// Makes it ready to match.
+    pub(crate) fn route(self) -> Route<S> {
+        Route {
+            literal: pattern::literal_start(&self.pattern).len(),
+            regex: OnceLock::new(),
+            path: self,
+        }
     }
 }
 
-/// A path whose pattern is compiled.
+/// A path that is looked for.
+///
+/// A component is set up for each request, so no more is done here than the request needs: the pattern of a path that
+/// begins otherwise is never compiled.
 pub(crate) struct Route<S> {
-    regex: Regex,
+    /// How much of the pattern stands for itself, in bytes.
+    literal: usize,
+    regex: OnceLock<Result<Regex, PluginError>>,
     path: Path<S>,
 }
 
 impl<S> Route<S> {
     /// The pattern's named groups when it matches the whole of `path`.
-    pub(crate) fn captures(&self, path: &str) -> Option<Vec<(String, String)>> {
-        let found = self.regex.captures(path)?;
-        let named = self.regex.capture_names().flatten().filter_map(|name| {
+    pub(crate) fn captures(
+        &self,
+        path: &str,
+    ) -> Result<Option<Vec<(String, String)>>, PluginError> {
+        if !path.starts_with(&self.bare_pattern()[..self.literal]) {
+            return Ok(None);
+        }
+        let regex = self.regex()?;
+        let Some(found) = regex.captures(path) else {
+            return Ok(None);
+        };
+        let named = regex.capture_names().flatten().filter_map(|name| {
             let group = found.name(name)?;
             Some((name.to_owned(), group.as_str().to_owned()))
         });
-        Some(named.collect())
+        Ok(Some(named.collect()))
+    }
+
+    /// The pattern, compiled when it is first needed.
+    ///
+    /// # Errors
+    ///
+    /// It is not a regular expression.
+    pub(crate) fn regex(&self) -> Result<&Regex, PluginError> {
+        let compiled = self.regex.get_or_init(|| {
+            let pattern = &self.path.pattern;
+            let anchored = format!("^(?:{})$", pattern.trim_end_matches('$'));
+            Regex::new(&anchored).map_err(|fault| {
+                let text = format!("the path pattern {pattern:?} is malformed: {fault}");
+                PluginError::new(PluginErrorKind::Internal, text)
+            })
+        });
+        compiled.as_ref().map_err(Clone::clone)
+    }
+
+    /// The pattern without the anchors that the author wrote.
+    fn bare_pattern(&self) -> &str {
+        pattern::without_anchors(&self.path.pattern)
     }
 
     pub(crate) fn handler(
@@ -169,11 +210,7 @@ impl<S> Route<S> {
 
     /// The pattern as the author wrote it, anchored as it is matched.
     pub(crate) fn pattern(&self) -> String {
-        let bare = self
-            .path
-            .pattern
-            .trim_start_matches('^')
-            .trim_end_matches('$');
+        let bare = self.bare_pattern();
         format!("^{bare}$")
     }
 }

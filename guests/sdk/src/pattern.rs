@@ -25,6 +25,46 @@ pub fn optional_name(group: &str) -> String {
     format!("(?:/{})?", name(group))
 }
 
+/// The pattern without the anchors that an author may write; it always matches the whole path.
+pub(crate) fn without_anchors(pattern: &str) -> &str {
+    pattern.trim_start_matches('^').trim_end_matches('$')
+}
+
+/// What every path that the pattern matches begins with, as far as that can be told by looking at it; without anchors.
+pub(crate) fn literal_start(pattern: &str) -> &str {
+    let pattern = without_anchors(pattern);
+    if has_alternatives(pattern) {
+        return "";
+    }
+    let special = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-'));
+    let end = pattern.find(special).unwrap_or(pattern.len());
+    match pattern[end..].starts_with(['?', '*', '{']) {
+        // The last of them may be missing.
+        true => &pattern[..end.saturating_sub(1)],
+        false => &pattern[..end],
+    }
+}
+
+/// Whether it has a `|` outside of its groups, or a class that makes that hard to tell.
+fn has_alternatives(pattern: &str) -> bool {
+    let (mut depth, mut in_class, mut is_escaped) = (0_usize, false, false);
+    for letter in pattern.chars() {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            ']' => in_class = false,
+            _ if in_class => {}
+            '[' => in_class = true,
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            '|' if depth == 0 => return true,
+            _ => {}
+        }
+    }
+    // A class may begin with the bracket that ends others.
+    pattern.contains("[]") || pattern.contains("[^]")
+}
+
 #[cfg(test)]
 mod tests {
     use regex_lite::Regex;
@@ -53,6 +93,31 @@ mod tests {
         assert!(matches(&format!("data/{}", rest("path")), "data/a/b"));
         assert!(matches(&format!("data/{}", rest("path")), "data/"));
         assert!(!matches(&format!("data/{}", some_rest("path")), "data/"));
+    }
+
+    #[test]
+    fn the_literal_start_is_what_every_match_begins_with() {
+        for (pattern, start) in [
+            ("config", "config"),
+            ("^config/urls$", "config/urls"),
+            ("data/(?P<path>.*)", "data/"),
+            ("keys(?:/x)?", "keys"),
+            ("users?/x", "user"),
+            ("ab*c", "a"),
+            ("ab{0,3}c", "a"),
+            ("a.b", "a"),
+            (r"a\.b", "a"),
+            ("a|b", ""),
+            ("a(b|c)d", "a"),
+            (r"a\(b|c", ""),
+            ("a[|]b", "a"),
+            ("a[(]b|c", ""),
+            ("a[]|(]b", ""),
+            ("(?i)config", ""),
+            ("", ""),
+        ] {
+            assert_eq!(literal_start(pattern), start, "{pattern}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Finds the path that a request is for and runs its handler.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use crate::{Answer, Call};
 /// unsupported path, and what the path does not do is an unsupported operation, as in OpenBao's framework.
 pub struct Router<S> {
     state: S,
-    help: String,
+    help: Cow<'static, str>,
     paths: Vec<Path<S>>,
     hooks: Hooks<S>,
 }
@@ -39,7 +40,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     pub fn new(state: S) -> Self {
         Self {
             state,
-            help: String::new(),
+            help: Cow::Borrowed(""),
             paths: Vec::new(),
             hooks: Hooks {
                 initialize: None,
@@ -53,8 +54,8 @@ impl<S: Send + Sync + 'static> Router<S> {
 
     /// What the backend is for, shown as the help of the mount itself.
     #[must_use]
-    pub fn help(mut self, text: &str) -> Self {
-        self.help = text.trim().to_owned();
+    pub fn help(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.help = text.into();
         self
     }
 
@@ -120,17 +121,16 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
-    /// Compiles the patterns and gives the finished backend.
+    /// Gives the finished backend. A pattern that is no regular expression is found out when the backend is initialized.
     ///
     /// # Errors
     ///
-    /// An internal error that quotes the first pattern which is not a regular expression.
+    /// None as yet; it ends a setup as that has to end.
     pub fn build(self) -> Result<Box<dyn Backend>, PluginError> {
-        let routes = self.paths.into_iter().map(Path::compile);
         Ok(Box::new(Routed {
             state: self.state,
             help: self.help,
-            routes: routes.collect::<Result<_, _>>()?,
+            routes: self.paths.into_iter().map(Path::route).collect(),
             hooks: self.hooks,
         }))
     }
@@ -139,7 +139,7 @@ impl<S: Send + Sync + 'static> Router<S> {
 /// A router that is ready to answer.
 struct Routed<S> {
     state: S,
-    help: String,
+    help: Cow<'static, str>,
     routes: Vec<Route<S>>,
     hooks: Hooks<S>,
 }
@@ -149,10 +149,12 @@ type Found<'r, S> = (&'r Route<S>, Vec<(String, String)>);
 
 impl<S: Send + Sync + 'static> Routed<S> {
     fn find(&self, path: &str) -> Result<Found<'_, S>, PluginError> {
-        self.routes
-            .iter()
-            .find_map(|route| Some((route, route.captures(path)?)))
-            .ok_or_else(PluginError::unsupported_path)
+        for route in &self.routes {
+            if let Some(captures) = route.captures(path)? {
+                return Ok((route, captures));
+            }
+        }
+        Err(PluginError::unsupported_path())
     }
 
     /// Answers an operation that belongs to no path.
@@ -192,6 +194,9 @@ impl<S: Send + Sync + 'static> Routed<S> {
 #[async_trait]
 impl<S: Send + Sync + 'static> Backend for Routed<S> {
     async fn initialize(&self, host: &dyn Host) -> Result<(), PluginError> {
+        for route in &self.routes {
+            route.regex()?;
+        }
         match &self.hooks.initialize {
             Some(hook) => {
                 let done = hook.call(&self.state, host).await;

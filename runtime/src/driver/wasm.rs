@@ -6,6 +6,8 @@
 //! the guest has returned. A store that trapped, ran over a limit or was abandoned is dropped.
 
 mod ask;
+#[cfg(test)]
+mod attacks;
 mod bindings;
 mod clip;
 mod compile;

@@ -147,7 +147,7 @@ fn help_describes_a_path_and_its_fields() {
 }
 
 #[test]
-fn a_pattern_that_is_no_regular_expression_fails_setup() {
+fn a_pattern_that_is_no_regular_expression_fails_before_the_first_request() {
     let error = Mount::enable(plugin(), &[("pattern", "things/(")])
         .err()
         .unwrap();

@@ -45,6 +45,7 @@ const PRELUDE: &str = r#"
     (import "palisade:plugin/storage@0.1.0" "put"
         (func $import_put (param i32 i32 i32 i32 i32 i32)))
     (import "palisade:plugin/storage@0.1.0" "begin" (func $import_begin (param i32 i32)))
+    (import "palisade:plugin/storage@0.1.0" "[resource-drop]transaction" (func $import_drop (param i32)))
     (import "palisade:plugin/log@0.1.0" "emit" (func $import_log (param i32 i32 i32 i32 i32)))
     (import "palisade:plugin/random@0.1.0" "get-bytes" (func $import_random (param i32 i32)))
     (global $heap (mut i32) (i32.const 8192))

@@ -1,0 +1,176 @@
+//! What a plugin's requests take while four other plugins spin on two processors.
+//!
+//! The load is open: a process of its own sends at fixed times, whether or not the last answer has come, and a request's
+//! time counts from when it should have been sent. A loop that waits for each answer would leave out what it waited.
+
+mod open_loop;
+mod spinners;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use comfy_table::Table;
+use http::Method;
+use serde_json::json;
+
+use crate::built;
+use crate::http::Client;
+use crate::sampler::Effort;
+use crate::served::Served;
+use crate::table::table;
+
+pub use open_loop::{OPEN_LOOP, Spread, open_loop};
+use spinners::Spinners;
+
+/// How many plugins spin.
+const SPINNERS: usize = 4;
+
+/// How a plugin runs, and what it is made of.
+#[derive(Clone, Copy)]
+enum Mode {
+    Wasm,
+    Native,
+}
+
+/// What the neighbours do meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Quiet,
+    QuietAgain,
+    Loops,
+    Fills,
+}
+
+const MEANWHILE: [Meanwhile; 4] = [
+    Meanwhile::Quiet,
+    Meanwhile::Loops,
+    Meanwhile::Fills,
+    Meanwhile::QuietAgain,
+];
+
+/// What was measured, by mode.
+pub struct Fairness(Vec<(Mode, Vec<(Meanwhile, Spread)>)>);
+
+/// Measures both modes, each on a server of its own.
+///
+/// # Errors
+///
+/// When something is not built, or a request fails that should not.
+pub async fn compare(effort: Effort) -> anyhow::Result<Fairness> {
+    let time = Duration::from_secs(if effort.rounds > 2 { 60 } else { 1 });
+    let mut modes = Vec::new();
+    for mode in [Mode::Wasm, Mode::Native] {
+        modes.push((mode, measure(mode, time).await?));
+    }
+    Ok(Fairness(modes))
+}
+
+async fn measure(mode: Mode, time: Duration) -> anyhow::Result<Vec<(Meanwhile, Spread)>> {
+    let server = Served::start(&[mode.file()])?;
+    mount(&server, mode, "victim").await?;
+    for number in 0..SPINNERS {
+        mount(&server, mode, &spinners::name(number)).await?;
+    }
+    let mut spreads = Vec::new();
+    for meanwhile in MEANWHILE {
+        let spinners = match meanwhile.path() {
+            Some(path) => Some(Spinners::start(server.address(), SPINNERS, path).await?),
+            None => None,
+        };
+        let spread = open_loop::in_a_process(server.address(), "victim/echo", time).await?;
+        if let Some(spinners) = spinners {
+            spinners.stop().await;
+        }
+        spreads.push((meanwhile, spread));
+    }
+    Ok(spreads)
+}
+
+/// Each spinner is an entry of its own, so that each has limits, and a process, of its own.
+async fn mount(server: &Served, mode: Mode, name: &str) -> anyhow::Result<()> {
+    let mut client = Client::connect(server.address()).await?;
+    let file = mode.file();
+    let command = file.file_name().unwrap_or_default().to_string_lossy();
+    let body = json!({ "sha256": server.sha256(&command)?, "command": command });
+    let path = format!("sys/plugins/catalog/secret/{name}");
+    client.expect(Method::PUT, &path, &body.to_string()).await?;
+    let body = json!({ "type": name }).to_string();
+    let path = format!("sys/mounts/{name}");
+    client.expect(Method::POST, &path, &body).await
+}
+
+impl Mode {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+            Self::Native => "native",
+        }
+    }
+
+    fn file(self) -> PathBuf {
+        match self {
+            Self::Wasm => built::component("hostile"),
+            Self::Native => built::program("hostile"),
+        }
+    }
+}
+
+impl Meanwhile {
+    /// What the spinners are asked for.
+    fn path(self) -> Option<&'static str> {
+        match self {
+            Self::Quiet | Self::QuietAgain => None,
+            Self::Loops => Some("spin"),
+            Self::Fills => Some("spin-memory"),
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Quiet => "nobody else",
+            Self::QuietAgain => "nobody else, again",
+            Self::Loops => "four plugins that loop",
+            Self::Fills => "four plugins that fill memory",
+        }
+    }
+}
+
+impl Fairness {
+    fn rows(&self) -> Table {
+        let mut table = table([
+            "500 requests per second, beside",
+            "p50",
+            "p99",
+            "p99 to quiet",
+            "lost",
+        ]);
+        for (mode, spreads) in &self.0 {
+            let quiet = spreads.first().map_or(0.0, |(_, spread)| spread.p99);
+            for (meanwhile, spread) in spreads {
+                let share = match meanwhile {
+                    Meanwhile::Quiet => String::new(),
+                    _ => format!("{:.2}", spread.p99 / quiet),
+                };
+                table.add_row([
+                    format!("{}: {}", mode.label(), meanwhile.label()),
+                    format!("{:.2} ms", spread.p50),
+                    format!("{:.2} ms", spread.p99),
+                    share,
+                    spread.failed.to_string(),
+                ]);
+            }
+        }
+        table
+    }
+}
+
+impl fmt::Display for Fairness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}\nTwo quiet runs that differ by more than a goal allows say that this machine cannot show it now.",
+            self.rows()
+        )
+    }
+}

@@ -1,0 +1,180 @@
+//! A long run of hostile requests: the host must not fall, a neighbour must not answer wrongly, and memory must not grow.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::ensure;
+use palisade_contract::{Json, Operation};
+use palisade_runtime::{Isolation, Workers};
+
+use crate::built;
+use crate::embedded::{Embedded, Plugin};
+use crate::memory::resident_bytes;
+use crate::sampler::Effort;
+use crate::table::table;
+
+/// Hostile requests of a full run.
+const CALLS: u64 = 1_000_000;
+
+/// How often the neighbour is asked: once in so many.
+const CONTROL_EVERY: u64 = 50;
+
+/// What each hostile entry may use: little, so that a million of its requests end.
+const TIGHT: &[(&str, &str)] = &[("memory_bytes", "4194304"), ("fuel", "1000000")];
+
+/// The ways to misbehave, by how often each has its turn among a thousand.
+const WAYS: [(&str, &str, u64); 8] = [
+    ("crash", "null", 300),
+    ("panic", "null", 200),
+    ("exit", r#"{"code":7}"#, 200),
+    ("spin", "null", 100),
+    ("deep", "null", 50),
+    ("hog", "null", 50),
+    ("spin-memory", r#"{"bytes":65536}"#, 50),
+    ("write-then/trap/k", r#"{"value":"half"}"#, 50),
+];
+
+/// What became of the run.
+pub struct Soak {
+    calls: u64,
+    ends: BTreeMap<String, u64>,
+    controls: u64,
+    /// After a tenth of the run, when everything was used once, and at its end.
+    resident: [u64; 2],
+}
+
+/// Runs it, a tenth of the requests in the isolation `mount`.
+///
+/// # Errors
+///
+/// When a hostile request succeeds, or the neighbour answers wrongly.
+pub async fn run(workers: Workers, effort: Effort) -> anyhow::Result<Soak> {
+    let runtime = runtime(workers).await?;
+    let calls = if effort.rounds > 2 { CALLS } else { 2_000 };
+    let mut soak = Soak {
+        calls,
+        ends: BTreeMap::new(),
+        controls: 0,
+        resident: [0; 2],
+    };
+    for call in 0..calls {
+        if call == calls / 10 {
+            soak.resident[0] = resident_bytes()?;
+        }
+        soak.misbehave(&runtime, call).await?;
+        if call % CONTROL_EVERY == 0 {
+            soak.ask_the_neighbour(&runtime, call).await?;
+        }
+    }
+    soak.resident[1] = resident_bytes()?;
+    runtime.runtime().shutdown().await;
+    Ok(soak)
+}
+
+async fn runtime(workers: Workers) -> anyhow::Result<Embedded> {
+    let directory = built::target_directory();
+    let runtime = Embedded::open(workers, &directory).await?;
+    for (name, isolation, limits) in [
+        ("per-call", Isolation::Call, TIGHT),
+        ("per-mount", Isolation::Mount, TIGHT),
+        ("neighbour", Isolation::Mount, &[][..]),
+    ] {
+        let plugin = Plugin {
+            name,
+            file: built::component("hostile"),
+            isolation: Some(isolation),
+            limits,
+        };
+        runtime.mount(&directory, plugin).await?;
+    }
+    Ok(runtime)
+}
+
+impl Soak {
+    async fn misbehave(&mut self, runtime: &Embedded, call: u64) -> anyhow::Result<()> {
+        let (way, body) = way(call);
+        let mount = if call % 10 == 3 {
+            "per-mount"
+        } else {
+            "per-call"
+        };
+        let path = format!("{mount}/{way}");
+        let end = runtime
+            .ask(Operation::Update, &path, Json::from_text(body), None)
+            .await;
+        let end = match end {
+            Err(error) => error.kind().code().to_owned(),
+            // Its memory ended before its request did, and it said so.
+            Ok(_) if way == "hog" => "refused memory, and answered".to_owned(),
+            Ok(_) => anyhow::bail!("{path} was answered"),
+        };
+        *self.ends.entry(format!("{way}: {end}")).or_default() += 1;
+        Ok(())
+    }
+
+    async fn ask_the_neighbour(&mut self, runtime: &Embedded, call: u64) -> anyhow::Result<()> {
+        let value = format!("value {call}");
+        let body = Json::from_text(format!(r#"{{"value":"{value}"}}"#));
+        let path = "neighbour/store/k";
+        runtime.ask(Operation::Update, path, body, None).await?;
+        let found = runtime.read(path).await?;
+        let expected = format!(r#"{{"value":"{value}"}}"#);
+        ensure!(
+            found.as_str() == expected,
+            "the neighbour answered {}, not {expected}",
+            found.as_str()
+        );
+        self.controls += 1;
+        Ok(())
+    }
+}
+
+/// Which way it is that call's turn to misbehave. The step has no divisor in common with a thousand, so all have theirs.
+fn way(call: u64) -> (&'static str, &'static str) {
+    let mut at = call.wrapping_mul(617) % 1_000;
+    for (way, body, share) in WAYS {
+        if at < share {
+            return (way, body);
+        }
+        at -= share;
+    }
+    unreachable!("the shares add up to a thousand")
+}
+
+impl fmt::Display for Soak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ends = table(["hostile requests, and how each ended", "times"]);
+        for (end, times) in &self.ends {
+            ends.add_row([end.clone(), times.to_string()]);
+        }
+        let [early, late] = self.resident;
+        #[expect(clippy::cast_precision_loss, reason = "bytes, far below 2^52")]
+        let drift = (late as f64 / early as f64 - 1.0) * 100.0;
+        writeln!(f, "{ends}")?;
+        write!(
+            f,
+            "{} hostile requests; the neighbour answered rightly {} times of {}; memory {} MiB after a tenth, {} MiB at \
+             the end ({drift:+.2} %).",
+            self.calls,
+            self.controls,
+            self.controls,
+            early >> 20,
+            late >> 20
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_has_its_share_of_a_thousand() {
+        let mut turns = BTreeMap::new();
+        for call in 0..1_000 {
+            *turns.entry(way(call).0).or_insert(0) += 1;
+        }
+        let shares = WAYS.map(|(way, _, share)| (way, share));
+        assert_eq!(turns, BTreeMap::from(shares));
+    }
+}

@@ -1,0 +1,66 @@
+//! What keeps components apart, and what it costs: fresh stores on one and two threads, reads of storage, the answer after
+//! a trap, the end of a runaway, and mounts that nobody asks.
+
+mod idle;
+mod recovery;
+mod runaway;
+mod scaling;
+mod storage;
+
+use std::fmt;
+use std::sync::Arc;
+
+use palisade_runtime::{Isolation, Workers};
+
+use crate::built;
+use crate::call::IN_PLACE;
+use crate::embedded::{Embedded, Plugin};
+use crate::sampler::Effort;
+
+/// Everything that was measured, as it is shown.
+pub struct Stores(Vec<String>);
+
+/// Measures all of it.
+///
+/// # Errors
+///
+/// When the guests are not built, or a call fails that should not.
+pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores> {
+    let runtime = runtime(workers).await?;
+    let parts = vec![
+        scaling::measure(&runtime, effort).await?.to_string(),
+        storage::measure(&runtime, effort).await?.to_string(),
+        recovery::measure(&runtime, effort).await?.to_string(),
+        runaway::measure(&runtime, effort).await?.to_string(),
+        idle::measure(&runtime, effort).await?.to_string(),
+    ];
+    runtime.runtime().shutdown().await;
+    Ok(Stores(parts))
+}
+
+/// The hostile guest in both isolations, and linked in.
+async fn runtime(workers: Workers) -> anyhow::Result<Arc<Embedded>> {
+    let directory = built::target_directory();
+    let runtime = Embedded::open(workers, &directory).await?;
+    runtime.enable("builtin", "hostile").await?;
+    for (name, isolation, limits) in [
+        ("per-call", Isolation::Call, IN_PLACE),
+        ("per-mount", Isolation::Mount, IN_PLACE),
+        ("roomy", Isolation::Call, runaway::ROOMY),
+    ] {
+        let plugin = Plugin {
+            name,
+            file: built::component("hostile"),
+            isolation: Some(isolation),
+            limits,
+        };
+        runtime.mount(&directory, plugin).await?;
+    }
+    Ok(Arc::new(runtime))
+}
+
+impl fmt::Display for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n\n"))
+    }
+}

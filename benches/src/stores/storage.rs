@@ -1,0 +1,66 @@
+//! What a read of storage costs a guest, beside the same read by a plugin that is linked into the server.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use palisade_contract::{Json, Operation};
+
+use crate::embedded::Embedded;
+use crate::sampler::{Effort, Samples};
+use crate::table::{micros, table, times};
+
+/// How often one request reads the key.
+const READS: u32 = 1_000;
+
+/// What one read took, by the mount that read.
+pub(super) struct Reads([(&'static str, Samples); 3]);
+
+/// Measures each mount in interleaved rounds: a request that reads many times, less one that reads once.
+pub(super) async fn measure(runtime: &Embedded, effort: Effort) -> anyhow::Result<Reads> {
+    let mut reads = Reads(["builtin", "per-mount", "per-call"].map(|it| (it, Samples::default())));
+    for (mount, _) in &reads.0 {
+        let value = Json::from_text(r#"{"value":"a secret of ordinary length"}"#);
+        let path = format!("{mount}/store/k");
+        runtime.ask(Operation::Update, &path, value, None).await?;
+    }
+    for _ in 0..effort.rounds * 20 {
+        for (mount, samples) in &mut reads.0 {
+            let many = read(runtime, mount, READS + 1).await?;
+            let once = read(runtime, mount, 1).await?;
+            samples.push(many.saturating_sub(once) / READS);
+        }
+    }
+    Ok(reads)
+}
+
+async fn read(runtime: &Embedded, mount: &str, times: u32) -> anyhow::Result<Duration> {
+    let path = format!("{mount}/reads/k");
+    let body = Json::from_text(format!(r#"{{"times":{times}}}"#));
+    let begun = Instant::now();
+    let answer = runtime.ask(Operation::Update, &path, body, None).await?;
+    let took = begun.elapsed();
+    ensure!(answer.is_some(), "{path} had nothing to say");
+    Ok(took)
+}
+
+impl fmt::Display for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = table([
+            "one read of storage among many of a request",
+            "p50",
+            "p99",
+            "p50 to builtin",
+        ]);
+        let floor = self.0[0].1.p50();
+        for (mount, samples) in &self.0 {
+            table.add_row([
+                (*mount).to_owned(),
+                micros(samples.p50()),
+                micros(samples.p99()),
+                times(samples.p50(), floor),
+            ]);
+        }
+        write!(f, "{table}")
+    }
+}
