@@ -34,6 +34,7 @@ const ENDED_FOR_MEMORY: &str =
 const DIFFERENCES: &[Difference] = &[
     // Deadlines and crashes, which a builtin shares with its host.
     shared("a_plugin_that_waits_too_long_meets_its_deadline"),
+    shared("a_plugin_that_sleeps_meets_its_deadline"),
     shared("an_endless_loop_meets_its_deadline"),
     shared("an_endless_fill_of_memory_is_ended"),
     shared("a_loop_in_one_mount_does_not_hold_up_another"),

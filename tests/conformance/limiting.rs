@@ -11,6 +11,7 @@ use crate::case::cases;
 
 cases! {
     a_plugin_that_waits_too_long_meets_its_deadline,
+    a_plugin_that_sleeps_meets_its_deadline,
     an_endless_loop_meets_its_deadline,
     an_endless_fill_of_memory_is_ended,
     work_without_end_runs_out_of_fuel,
@@ -39,6 +40,13 @@ async fn a_plugin_that_waits_too_long_meets_its_deadline(h: Harness) {
     h.mount(Guest::Hostile).await;
     times_out(&h, "hostile/wait", json!({ "ms": 60_000 })).await;
     assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn a_plugin_that_sleeps_meets_its_deadline(h: Harness) {
+    h.mount(Guest::Hostile).await;
+    let slept = h.write("hostile/sleep", json!({ "ms": 20 })).await;
+    assert!(slept.is_ok(), "{slept:?}");
+    times_out(&h, "hostile/sleep", json!({ "ms": 60_000 })).await;
 }
 
 async fn an_endless_loop_meets_its_deadline(h: Harness) {

@@ -24,6 +24,9 @@ const RATE: u32 = 500;
 /// Connections, so that a late answer keeps no other request waiting.
 const CONNECTIONS: usize = 64;
 
+/// Requests that may be due and wait for a connection: those of a minute and more.
+const QUEUE: usize = 1 << 16;
+
 /// What the client measured, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Spread {
@@ -71,7 +74,7 @@ pub async fn open_loop(words: &[String]) -> anyhow::Result<String> {
 }
 
 async fn drive(server: SocketAddr, path: &str, time: Duration) -> anyhow::Result<Spread> {
-    let (due, queue) = async_queue();
+    let (due, queue) = requests();
     let failed = Arc::new(AtomicU64::new(0));
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -79,8 +82,7 @@ async fn drive(server: SocketAddr, path: &str, time: Duration) -> anyhow::Result
         let (queue, failed, path) = (Arc::clone(&queue), Arc::clone(&failed), path.to_owned());
         connections.push(tokio::spawn(serve(client, queue, path, failed)));
     }
-    send_on_time(&due, time).await;
-    drop(due);
+    let lost = send_on_time(due, time).await;
     let mut samples = Samples::default();
     for connection in connections {
         for took in connection.await? {
@@ -91,26 +93,29 @@ async fn drive(server: SocketAddr, path: &str, time: Duration) -> anyhow::Result
     Ok(Spread {
         p50: millis(samples.p50()),
         p99: millis(samples.p99()),
-        failed: failed.load(Ordering::Relaxed),
+        failed: failed.load(Ordering::Relaxed) + lost,
     })
 }
 
-type Queue = Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Instant>>>;
+type Queue = Arc<tokio::sync::Mutex<mpsc::Receiver<Instant>>>;
 
-fn async_queue() -> (mpsc::UnboundedSender<Instant>, Queue) {
-    let (due, queue) = mpsc::unbounded_channel();
+fn requests() -> (mpsc::Sender<Instant>, Queue) {
+    let (due, queue) = mpsc::channel(QUEUE);
     (due, Arc::new(tokio::sync::Mutex::new(queue)))
 }
 
-async fn send_on_time(due: &mpsc::UnboundedSender<Instant>, time: Duration) {
+/// Tells how many found the queue full, which is as if they were not answered.
+async fn send_on_time(due: mpsc::Sender<Instant>, time: Duration) -> u64 {
     let begun = Instant::now();
     let gap = Duration::from_secs(1) / RATE;
     let mut next = begun;
+    let mut lost = 0;
     while next - begun < time {
         sleep_until(next.into()).await;
-        let _ = due.send(next);
+        lost += u64::from(due.try_send(next).is_err());
         next += gap;
     }
+    lost
 }
 
 /// Sends what is due, one after the other, and gives what each took from when it was due.

@@ -49,6 +49,11 @@ pub(crate) fn paths() -> Vec<Path<Hostile>> {
             .read(read_wait)
             .write(read_wait)
             .help("Waits, asking the host for the time and for storage.", each),
+        Path::new("sleep")
+            .field(&MILLISECONDS)
+            .read(read_sleep)
+            .write(read_sleep)
+            .help("Sleeps, without a word to the host.", each),
         Path::new("exit")
             .field(&CODE)
             .read(read_exit)
@@ -146,6 +151,12 @@ async fn read_wait(_: &Hostile, call: Call<'_>) -> Answer {
         turns += 1;
     }
     data(&json!({ "turns": turns }))
+}
+
+async fn read_sleep(_: &Hostile, call: Call<'_>) -> Answer {
+    let ms = u64::try_from(call.value(&MILLISECONDS)?).unwrap_or(0);
+    std::thread::sleep(std::time::Duration::from_millis(ms));
+    data(&json!({ "slept": ms }))
 }
 
 async fn read_exit(_: &Hostile, call: Call<'_>) -> Answer {
