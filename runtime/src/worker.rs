@@ -9,6 +9,7 @@
 //! lives as long as it does; forking there needs no care for other threads' locks and copies no large page tables;
 //! and when the server dies by whatever signal, the spawner is still there to end what it started.
 
+mod attack;
 mod canary;
 mod command;
 mod fork;
@@ -21,11 +22,13 @@ mod protections;
 mod role;
 mod sandbox;
 mod spawner;
+mod walls;
 mod work;
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use attack::Attack;
 pub use canary::CanaryDeed;
 pub use job::{JobBudget, JobError, JobInput};
 pub use link::WorkerError;
@@ -97,7 +100,8 @@ impl Workers {
         input: JobInput<'_>,
         budget: JobBudget,
     ) -> Result<Vec<u8>, JobError> {
-        job::run(&*self.link()?, role, input, budget).await
+        let protections = self.protections().await?;
+        job::run(&*self.link()?, protections, role, input, budget).await
     }
 
     /// Which walls can be put up around a process on this machine, by this user. Tried once, in some tens of milliseconds.

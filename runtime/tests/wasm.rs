@@ -25,11 +25,16 @@ use sha2::{Digest, Sha256};
 #[path = "../src/driver/wasm/testing/guest.rs"]
 mod guest;
 
+#[path = "wasm/bombs.rs"]
+mod bombs;
+
 use guest::{Guest, SECTION};
 
 fn main() -> ExitCode {
     let workers = enter_worker();
-    libtest_mimic::run(&Arguments::from_args(), trials(&workers)).exit_code()
+    let mut trials = trials(&workers);
+    trials.extend(bombs::trials(&workers));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 fn trials(workers: &Workers) -> Vec<Trial> {

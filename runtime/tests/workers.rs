@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use palisade_runtime::worker::{
-    CanaryDeed, JobBudget, JobError, JobInput, JobRole, Layer, Limit, ProcessExit, ProcessSpec,
-    SpawnedProcess,
+    Attack, CanaryDeed, JobBudget, JobError, JobInput, JobRole, Layer, Limit, ProcessExit,
+    ProcessSpec, SpawnedProcess,
 };
 use palisade_runtime::{Workers, enter_worker};
 
@@ -93,6 +93,14 @@ fn trials(workers: &Workers) -> Vec<Trial> {
         trial(
             "a_job_sees_nothing_of_the_server",
             a_job_sees_nothing_of_the_server,
+        ),
+        trial(
+            "a_job_that_was_taken_over_reaches_nothing",
+            a_job_that_was_taken_over_reaches_nothing,
+        ),
+        trial(
+            "a_job_gives_way_to_the_server",
+            a_job_gives_way_to_the_server,
         ),
         trial(
             "a_process_gets_exactly_what_is_stated",
@@ -258,6 +266,60 @@ fn a_job_that_makes_too_much_is_told_apart(workers: Workers) {
         Err(JobError::OverOutput { limit, .. }) => assert_eq!(limit, 1 << 20),
         other => panic!("{other:?}"),
     }
+}
+
+/// What each attack comes to in a job, and, as the control, in this process, which has no walls.
+fn a_job_that_was_taken_over_reaches_nothing(workers: Workers) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    for attack in Attack::all(port) {
+        let told = canary(workers.clone(), CanaryDeed::Attack(attack), BUDGET);
+        let told = String::from_utf8(told.expect("the job is done")).expect("it is text");
+        assert!(told.contains("not permitted"), "{attack:?}: {told:?}");
+        attack
+            .attempt()
+            .unwrap_or_else(|fault| panic!("{attack:?} fails without walls too: {fault}"));
+    }
+}
+
+fn a_job_gives_way_to_the_server(workers: Workers) {
+    let spawner = workers.process_id().expect("there is a spawner");
+    let is_nice = move || {
+        let start = Instant::now();
+        while !niceness_of_jobs(spawner).contains(&10) {
+            assert!(start.elapsed() < SOON, "no job is nice");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let wall = SOON;
+    let sleep = CanaryDeed::Sleep.to_input();
+    block_on(async {
+        let budget = JobBudget { wall, ..BUDGET };
+        let job = workers.run_job(JobRole::Canary, JobInput::Bytes(&sleep), budget);
+        tokio::select! {
+            _ = job => panic!("it sleeps for ever"),
+            seen = tokio::task::spawn_blocking(is_nice) => seen.expect("a job is nice"),
+        }
+    });
+    // The control: whoever started it is not.
+    assert_eq!(niceness(spawner).map(|(_, nice)| nice), Some(0));
+}
+
+fn niceness_of_jobs(spawner: u32) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").expect("there is /proc");
+    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let all = numbers.filter_map(niceness);
+    all.filter(|(parent, _)| *parent == spawner)
+        .map(|(_, nice)| nice)
+        .collect()
+}
+
+/// The parent of a process, and its niceness: the 4th and 19th field of its line.
+fn niceness(process: u32) -> Option<(u32, i32)> {
+    let line = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = line.rsplit_once(')')?.1.split_whitespace();
+    let parent = fields.nth(1)?.parse().ok()?;
+    Some((parent, fields.nth(14)?.parse().ok()?))
 }
 
 fn a_job_sees_nothing_of_the_server(workers: Workers) {

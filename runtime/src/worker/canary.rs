@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::hint::black_box;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
+
+use super::attack::Attack;
 
 /// What the canary does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,8 @@ pub enum CanaryDeed {
     Output(usize),
     /// Tells its environment, descriptors and limits.
     Tell,
+    /// Tries to get out, and tells what kept it in.
+    Attack(Attack),
 }
 
 impl CanaryDeed {
@@ -44,7 +49,8 @@ pub(super) fn run(input: &[u8]) -> Result<Vec<u8>, String> {
         CanaryDeed::Sleep => sleep(),
         CanaryDeed::Panic => panic!("as asked"),
         CanaryDeed::Output(bytes) => Ok(vec![0; bytes]),
-        CanaryDeed::Tell => tell(),
+        CanaryDeed::Tell => told(),
+        CanaryDeed::Attack(attack) => Ok(outcome(attack).into_bytes()),
     }
 }
 
@@ -72,6 +78,25 @@ fn sleep() -> ! {
     loop {
         std::thread::park();
     }
+}
+
+/// Nothing when it succeeded.
+fn outcome(attack: Attack) -> String {
+    let fault = attack.attempt().err();
+    fault.map(|fault| fault.to_string()).unwrap_or_default()
+}
+
+/// What is to be told can be read only before the walls are up.
+static SEEN: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
+
+/// Remembers what this process is.
+pub(super) fn look_around() {
+    SEEN.get_or_init(tell);
+}
+
+fn told() -> Result<Vec<u8>, String> {
+    let seen = SEEN.get().cloned();
+    seen.unwrap_or_else(|| Err("it has not looked around".to_owned()))
 }
 
 fn tell() -> Result<Vec<u8>, String> {

@@ -8,7 +8,9 @@ use super::link::{Link, Order, WorkerError};
 use super::memory_file;
 use super::message::{Limit, ProcessExit, Program};
 use super::process::Process;
+use super::protections::Protections;
 use super::role::JobRole;
+use super::sandbox::{Layer, Sandbox};
 use super::work::Verdict;
 
 /// Address space on top of the memory budget: the executable itself, and reservations that cost nothing.
@@ -19,6 +21,16 @@ const STACK_BYTES: u64 = 8 << 20;
 
 /// Descriptors of a worker: three, and a few to read `/proc`.
 const DESCRIPTORS: u64 = 16;
+
+/// What a job holds besides its budget and its output, in bytes: the pages of the executable that it writes to, and its
+/// stack.
+const MEMORY_EXTRA: u64 = 64 << 20;
+
+/// Its share of the processors when those are busy; everybody else has 100.
+const CPU_WEIGHT: u32 = 20;
+
+/// The walls that stand around a job from its start. The others it puts up itself.
+const LAYERS: [Layer; 3] = [Layer::MemoryLimit, Layer::ProcessLimit, Layer::CpuWeight];
 
 /// How much of what a worker wrote to standard error stands in an error, in bytes.
 const WORDS_BYTES_MAX: u64 = 2 << 10;
@@ -112,12 +124,14 @@ struct Files {
 
 pub(super) async fn run(
     link: &Link,
+    protections: &Protections,
     role: JobRole,
     input: JobInput<'_>,
     budget: JobBudget,
 ) -> Result<Vec<u8>, JobError> {
     let files = Files::new().map_err(|error| failed(role, error))?;
-    let process = start(link, role, input, budget, &files).await?;
+    let sandbox = sandbox(protections, budget);
+    let process = start(link, sandbox, role, input, budget, &files).await?;
     let Some(exit) = process.exited_within(budget.wall).await else {
         return Err(JobError::TimedOut {
             role: role.as_str(),
@@ -164,6 +178,7 @@ impl Files {
 
 async fn start(
     link: &Link,
+    sandbox: Sandbox,
     role: JobRole,
     input: JobInput<'_>,
     budget: JobBudget,
@@ -184,10 +199,28 @@ async fn start(
         directory: None,
         remnant: None,
         limits: limits(budget),
-        sandbox: None,
+        sandbox: Some(sandbox),
     };
     let descriptors = [input, files.output.as_fd(), files.words.as_fd()];
     Ok(link.start(order, descriptors).await?)
+}
+
+/// Those of the walls that hold on this machine. The caps of the control group are behind the resource limits, and count
+/// what those do not: files in memory, the output among them.
+fn sandbox(protections: &Protections, budget: JobBudget) -> Sandbox {
+    let held = LAYERS.into_iter();
+    let memory_bytes = budget.memory_bytes.saturating_add(budget.output_bytes_max);
+    Sandbox {
+        layers: held
+            .filter(|layer| protections.holding().contains(layer))
+            .collect(),
+        user: 0,
+        memory_bytes: memory_bytes.saturating_add(MEMORY_EXTRA),
+        processes: 1,
+        cpu_weight: CPU_WEIGHT,
+        network: false,
+        as_file: false,
+    }
 }
 
 fn limits(budget: JobBudget) -> Vec<(Limit, u64)> {
@@ -215,6 +248,10 @@ fn file_bytes_max(budget: JobBudget) -> u64 {
 fn death(role: JobRole, exit: ProcessExit, budget: JobBudget, files: &Files) -> JobError {
     let (role, words) = (role.as_str(), files.words());
     match exit {
+        ProcessExit::OutOfMemory => JobError::OverMemory {
+            role,
+            limit: budget.memory_bytes,
+        },
         _ if words.contains("memory allocation of") => JobError::OverMemory {
             role,
             limit: budget.memory_bytes,
@@ -227,7 +264,7 @@ fn death(role: JobRole, exit: ProcessExit, budget: JobBudget, files: &Files) -> 
             role,
             limit: budget.output_bytes_max,
         },
-        ProcessExit::Signal(_) | ProcessExit::OutOfMemory => JobError::Killed {
+        ProcessExit::Signal(_) => JobError::Killed {
             role,
             exit,
             words: clause(&words),

@@ -196,6 +196,16 @@ pub(super) fn enter_last(sandbox: &Sandbox) -> Result<(), String> {
     seccomp::enter(sandbox.network).map_err(at(Layer::Seccomp.as_str()))
 }
 
+/// The walls of a process that has open whatever it needs: no file, no network, no other process, no code made of data.
+///
+/// # Errors
+///
+/// Which wall could not be put up, and why.
+pub(super) fn close() -> Result<(), String> {
+    landlock::close().map_err(at(Layer::LandlockFiles.as_str()))?;
+    seccomp::close().map_err(at(Layer::Seccomp.as_str()))
+}
+
 /// Names the step that failed.
 pub(super) fn at<E: fmt::Display>(step: &'static str) -> impl Fn(E) -> String {
     move |fault| format!("{step}: {fault}")

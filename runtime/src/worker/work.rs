@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::panic::catch_unwind;
 
 use super::role::JobRole;
-use super::{canary, memory_file};
+use super::{canary, memory_file, walls};
 use crate::driver::wasm;
 
 /// A job: bytes in, bytes or a text for people out.
@@ -59,9 +59,15 @@ impl Verdict {
     }
 }
 
-/// Does the job of this process. Returns its exit code.
+/// Does the job of this process, behind its walls. Returns its exit code.
 pub(super) fn run(role: JobRole) -> u8 {
-    let outcome = read_input().map(|input| verdict(role, &input));
+    if role == JobRole::Canary {
+        canary::look_around();
+    }
+    let outcome = match walls::enter() {
+        Ok(()) => read_input().map(|input| verdict(role, &input)),
+        Err(fault) => Ok(Verdict::Panicked(format!("it has no walls: {fault}"))),
+    };
     match outcome.and_then(|verdict| write(&verdict)) {
         Ok(()) => 0,
         Err(_) => 1,

@@ -17,6 +17,10 @@ const INSPECTION_BYTES_MAX: u64 = 1 << 20;
 /// Memory of a compiler. Ordinary components of a few MiB take a tenth of it.
 const COMPILE_MEMORY_BYTES: u64 = 1 << 30;
 
+/// Processor time of a compiler. A component of a megabyte takes a second or two. Its time by the clock is longer: it
+/// gives way to everything else.
+const COMPILE_CPU: Duration = Duration::from_secs(30);
+
 /// The longest answer of a compiler. Code is some four times as large as what it was compiled from.
 const CODE_BYTES_MAX: u64 = 128 << 20;
 
@@ -32,7 +36,13 @@ pub(crate) async fn inspect_artifact(
     timeout: Duration,
 ) -> Result<Inspection, RegisterError> {
     check_size(artifact).map_err(RegisterError::Component)?;
-    let budget = budget(INSPECT_MEMORY_BYTES, timeout, INSPECTION_BYTES_MAX);
+    let budget = JobBudget {
+        memory_bytes: INSPECT_MEMORY_BYTES,
+        // One thread cannot use more than passes by the clock.
+        cpu: timeout,
+        wall: timeout,
+        output_bytes_max: INSPECTION_BYTES_MAX,
+    };
     let input = JobInput::File(artifact.sealed().as_fd());
     let answer = workers.run_job(JobRole::Inspect, input, budget).await;
     judge(&answer.map_err(|error| match error {
@@ -53,7 +63,12 @@ pub(super) async fn compile_artifact(
         fault,
     };
     check_size(artifact).map_err(refused)?;
-    let budget = budget(COMPILE_MEMORY_BYTES, timeout, CODE_BYTES_MAX);
+    let budget = JobBudget {
+        memory_bytes: COMPILE_MEMORY_BYTES,
+        cpu: COMPILE_CPU.min(timeout),
+        wall: timeout,
+        output_bytes_max: CODE_BYTES_MAX,
+    };
     let input = JobInput::File(artifact.sealed().as_fd());
     let answer = workers.run_job(JobRole::Compile, input, budget).await;
     answer.map_err(|error| match error {
@@ -68,14 +83,4 @@ fn check_size(artifact: &Verified) -> Result<(), String> {
         return Err(format!("it has {size} bytes, {FILE_BYTES_MAX} are allowed"));
     }
     Ok(())
-}
-
-/// One thread cannot use more processor time than passes by the clock.
-fn budget(memory_bytes: u64, timeout: Duration, output_bytes_max: u64) -> JobBudget {
-    JobBudget {
-        memory_bytes,
-        cpu: timeout,
-        wall: timeout,
-        output_bytes_max,
-    }
 }

@@ -2,6 +2,8 @@
 //! into the kernel. They fail with EPERM, as they do for whoever lacks the privilege; everything else is permitted, so
 //! that executables of any language run.
 
+mod job;
+
 use std::collections::BTreeMap;
 use std::io;
 
@@ -101,6 +103,11 @@ const NAMESPACES: [i32; 7] = [
 
 /// What `ioctl` could type into somebody's terminal with: TIOCSTI and TIOCLINUX.
 const TERMINAL_INPUT: [u64; 2] = [0x5412, 0x541c];
+
+/// Leaves this process nothing but computing.
+pub(super) fn close() -> io::Result<()> {
+    job::enter()
+}
 
 /// Installs the filters in this process. It keeps them over an exec, and so do its children.
 pub(super) fn enter(network: bool) -> io::Result<()> {
