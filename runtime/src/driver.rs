@@ -1,6 +1,7 @@
 //! The one seam between the ways to run a plugin: above it nobody knows which.
 
 pub mod builtin;
+mod compilation;
 mod database;
 pub mod native;
 pub mod wasm;
@@ -10,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+pub use compilation::{Compilation, CompilationCounts};
 pub use database::{Database, DatabaseConfig, DatabasePlan, DatabasePlugin};
 
 use crate::catalog::Program;
 use crate::services::{Deadline, MountServices};
-use crate::{CallError, Grants, LaunchError, Limits, ProcessOptions};
+use crate::{CallError, Digest, Grants, LaunchError, Limits, ProcessOptions};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SetupConfig};
 
 /// Starts plugins of one kind.
@@ -29,6 +31,16 @@ pub trait Driver: Send + Sync {
         plan: DatabasePlan,
     ) -> Result<Arc<dyn DatabasePlugin>, LaunchError> {
         Err(database::not_run(&plan.label))
+    }
+
+    /// Where the artifact of that digest is on its way to code; nothing from a driver that compiles nothing, or not this.
+    fn compilation(&self, _digest: Digest) -> Option<Compilation> {
+        None
+    }
+
+    /// How its compilations went, of a driver that compiles.
+    fn compilation_counts(&self) -> Option<CompilationCounts> {
+        None
     }
 }
 

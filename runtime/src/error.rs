@@ -324,6 +324,16 @@ pub enum LaunchError {
         /// What happened.
         fault: String,
     },
+    /// Too many components wait for their compilation already.
+    #[error(
+        "{plugin} is not compiled now: {limit} components wait for their compilation already, which is the most that may; try again when they are done"
+    )]
+    Busy {
+        /// The entry.
+        plugin: String,
+        /// How many may wait.
+        limit: usize,
+    },
     /// The plugin is of another type than its entry.
     #[error("{plugin} says it is a plugin of type {found}, its entry says {expected}")]
     Type {
@@ -409,6 +419,7 @@ impl LaunchError {
             Self::Failed { .. } | Self::OldProtocol { .. } => ErrorKind::LaunchFailed,
             Self::Timeout { .. } => ErrorKind::LaunchTimeout,
             Self::Compile { .. } => ErrorKind::CompileFailed,
+            Self::Busy { .. } => ErrorKind::Overloaded,
             Self::Type { .. } | Self::Mismatch { .. } => ErrorKind::PluginMismatch,
             Self::Setup { .. } => ErrorKind::SetupFailed,
             Self::Call { source, .. } => source.kind(),

@@ -30,7 +30,7 @@ use self::databases::Databases;
 use self::table::Table;
 use self::workshop::Workshop;
 use crate::catalog::{BUILTIN_VERSION, Entry, EntryKey, EntrySummary, Manifest};
-use crate::driver::DatabasePlugin;
+use crate::driver::{Compilation, CompilationCounts, DatabasePlugin};
 use crate::lifecycle::Gate;
 use crate::{
     CallError, Digest, LaunchError, Layer, MountError, MountPath, PluginName, PluginVersion,
@@ -147,6 +147,19 @@ impl Runtime {
     /// Those of them without which no native plugin is started.
     pub fn required_layers(&self) -> &BTreeSet<Layer> {
         &self.inner.walls.required
+    }
+
+    /// Where the compilation of the component of that digest is; nothing when this runtime has not begun it.
+    pub fn compilation(&self, digest: Digest) -> Option<Compilation> {
+        let mut drivers = self.inner.workshop.drivers.values();
+        drivers.find_map(|driver| driver.compilation(digest))
+    }
+
+    /// How the compilations of components went since the runtime was built.
+    pub fn compilation_counts(&self) -> CompilationCounts {
+        let mut drivers = self.inner.workshop.drivers.values();
+        let counts = drivers.find_map(|driver| driver.compilation_counts());
+        counts.unwrap_or_default()
     }
 
     /// Every mount, sorted by path.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
 use palisade_runtime::contract::{Json, Operation, PluginType, Request, Response};
+use palisade_runtime::driver::Compilation;
 use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{
     CallError, ErrorKind, Isolation, MountError, NewMount, RegisterError, Runtime, Workers,
@@ -51,6 +52,8 @@ fn trials(workers: &Workers) -> Vec<Trial> {
         a_file_that_overflows_a_parsers_stack_harms_only_its_worker,
         two_mounts_of_one_component_share_nothing,
         a_stopped_runtime_leaves_no_store,
+        the_old_version_serves_while_the_new_one_is_compiled,
+        a_failed_compilation_is_told_and_the_old_version_goes_on,
     ]
 }
 
@@ -85,6 +88,17 @@ impl Place {
             .await
             .unwrap();
         Self { runtime, folder }
+    }
+
+    async fn reload(&self, path: &str) -> Result<(), MountError> {
+        let path = path.parse().unwrap();
+        self.runtime.reload_mount(&path).await
+    }
+
+    /// What the runtime says of the compilation of these bytes.
+    fn compilation(&self, bytes: &[u8]) -> Option<Compilation> {
+        let digest = hex::encode(Sha256::digest(bytes)).parse().unwrap();
+        self.runtime.compilation(digest)
     }
 
     async fn register(&self, name: &str, bytes: &[u8]) -> Result<(), RegisterError> {
@@ -277,4 +291,59 @@ async fn a_stopped_runtime_leaves_no_store(place: Place) {
     assert!(held[0] > Some(0), "{held:?}");
     place.runtime.shutdown().await;
     assert!(place.ask("a/x").await.is_err());
+}
+
+/// Answers with a digit, and takes about so many times half a second to compile.
+fn answering(digit: &str, slowness: usize) -> Vec<u8> {
+    let more = format!("(func {})", bombs::branches(3_000)).repeat(slowness);
+    let guest = Guest {
+        handle: format!("(call $digit (i32.const {digit}))").leak(),
+        more: more.leak(),
+        ..Guest::default()
+    };
+    guest.component()
+}
+
+async fn the_old_version_serves_while_the_new_one_is_compiled(place: Place) {
+    let (old, new) = (answering("1", 0), answering("2", 4));
+    place.register("it", &old).await.unwrap();
+    place.enable("p", "it").await.unwrap();
+    assert!(matches!(
+        place.compilation(&old),
+        Some(Compilation::Compiled { .. })
+    ));
+    place.register("it", &new).await.unwrap();
+    assert_eq!(place.compilation(&new), None);
+    let served = async {
+        let mut served = 0;
+        loop {
+            let state = place.compilation(&new);
+            if matches!(state, Some(Compilation::Compiled { .. })) {
+                return served;
+            }
+            assert_eq!(place.ask_text("p/x").await, "1");
+            served += u32::from(matches!(state, Some(Compilation::Compiling { .. })));
+            tokio::task::yield_now().await;
+        }
+    };
+    let (reloaded, served) = tokio::join!(place.reload("p"), served);
+    reloaded.unwrap();
+    assert!(served > 10, "{served} requests while it was compiled");
+    assert_eq!(place.ask_text("p/x").await, "2");
+    assert_eq!(place.runtime.compilation_counts().compiled, 2);
+    place.runtime.shutdown().await;
+}
+
+async fn a_failed_compilation_is_told_and_the_old_version_goes_on(place: Place) {
+    place.register("it", &answering("1", 0)).await.unwrap();
+    place.enable("p", "it").await.unwrap();
+    place.register("it", &deep()).await.unwrap();
+    let error = place.reload("p").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CompileFailed, "{error}");
+    match place.compilation(&deep()) {
+        Some(Compilation::Failed { fault, .. }) => assert!(fault.contains("it"), "{fault}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(place.ask_text("p/x").await, "1");
+    place.runtime.shutdown().await;
 }

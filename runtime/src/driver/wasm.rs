@@ -21,6 +21,7 @@ mod linker;
 mod load;
 mod mount;
 mod pool;
+mod queue;
 mod services;
 mod store;
 #[cfg(test)]
@@ -40,12 +41,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::catalog::{ComponentInspector, Program, Verified};
-use crate::driver::{Driver, Instance, LaunchPlan};
-use crate::{LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
+use crate::driver::{Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
+use crate::{Digest, LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
 use compile::{Compiled, CompiledCache};
 use engine::Shared;
 use instance::WasmInstance;
 use palisade_contract::SectionFacts;
+use queue::CompileQueue;
 use threads::GuestThreads;
 
 /// Starts components.
@@ -54,6 +56,7 @@ pub struct WasmDriver {
     timeouts: Timeouts,
     shared: Shared,
     compiled: CompiledCache,
+    queue: Arc<CompileQueue>,
     threads: Arc<GuestThreads>,
 }
 
@@ -70,6 +73,7 @@ impl WasmDriver {
             timeouts,
             shared: Shared::of_process().map_err(unusable)?,
             compiled: CompiledCache::default(),
+            queue: Arc::default(),
             threads: Arc::new(threads),
         })
     }
@@ -83,9 +87,10 @@ impl WasmDriver {
         let compile = || {
             let (workers, limit) = (self.workers.clone(), self.timeouts.compile);
             let Shared { engine, linker, .. } = self.shared.clone();
-            let plugin = plugin.to_owned();
+            let (queue, plugin) = (Arc::clone(&self.queue), plugin.to_owned());
             async move {
-                let answer = jobs::compile_artifact(&workers, &artifact, &plugin, limit).await?;
+                let compile = jobs::compile_artifact(&workers, &artifact, &plugin, limit);
+                let answer = queue.run(digest, &plugin, compile).await?;
                 let compiled = Compiled::from_worker(answer, &engine, &linker);
                 compiled
                     .map(Arc::new)
@@ -109,6 +114,14 @@ impl Driver for WasmDriver {
         let step_limit = self.timeouts.startup_call;
         let instance = WasmInstance::start(plan, &compiled, threads, places, step_limit).await?;
         Ok(Arc::new(instance))
+    }
+
+    fn compilation(&self, digest: Digest) -> Option<Compilation> {
+        self.queue.progress(digest)
+    }
+
+    fn compilation_counts(&self) -> Option<CompilationCounts> {
+        Some(self.queue.counts())
     }
 }
 

@@ -234,7 +234,7 @@ fn well_formed() -> Vec<(&'static str, fn(usize) -> Vec<u8>)> {
 }
 
 /// One function's content: so many conditions, over about as many locals as there may be.
-fn branches(count: usize) -> String {
+pub(super) fn branches(count: usize) -> String {
     const LOCALS: usize = 1_990;
     let locals = "i32 ".repeat(LOCALS);
     format!("(local {locals}) {}", conditions(LOCALS, count))

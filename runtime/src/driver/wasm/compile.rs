@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use tokio::task::JoinError;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -69,7 +70,8 @@ impl Compiled {
 type Outcome = Result<Arc<Compiled>, LaunchError>;
 type Flight = Shared<BoxFuture<'static, Outcome>>;
 
-/// What was compiled, by digest. Whoever asks while it is being compiled waits for the same result.
+/// What was compiled, by digest. Whoever asks while it is being compiled waits for the same result; it is being compiled
+/// whether or not anybody still waits, so that none holds a place in the line and does not go on.
 #[derive(Default)]
 pub(super) struct CompiledCache {
     slots: Mutex<Slots>,
@@ -87,7 +89,7 @@ struct Slot {
 }
 
 impl CompiledCache {
-    /// What became of that digest; `compile` is polled only when nobody has compiled it, or is about to.
+    /// What became of that digest; `compile` is done only when nobody has compiled it, or is about to.
     pub(super) async fn get<F>(&self, digest: Digest, compile: impl FnOnce() -> F) -> Outcome
     where
         F: Future<Output = Outcome> + Send + 'static,
@@ -107,12 +109,13 @@ impl CompiledCache {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.clock += 1;
         let used = slots.clock;
-        if let Some(slot) = slots.by_digest.get_mut(&digest) {
+        let kept = slots.by_digest.get_mut(&digest);
+        if let Some(slot) = kept.filter(|slot| !slot.has_failed()) {
             slot.used = used;
             return slot.flight.clone();
         }
         slots.make_room();
-        let flight = compile().boxed().shared();
+        let flight = tokio::spawn(compile()).map(landed).boxed().shared();
         let slot = Slot {
             flight: flight.clone(),
             used,
@@ -128,6 +131,24 @@ impl CompiledCache {
         if slots.by_digest.get(&digest).is_some_and(is_same) {
             slots.by_digest.remove(&digest);
         }
+    }
+}
+
+/// A task that is cut off belongs to a runtime that ends.
+fn landed(outcome: Result<Outcome, JoinError>) -> Outcome {
+    outcome.unwrap_or_else(|fault| match fault.is_panic() {
+        true => Err(LaunchError::Worker(format!(
+            "the compilation failed: {fault}"
+        ))),
+        false => Err(LaunchError::Stopping),
+    })
+}
+
+impl Slot {
+    /// A failure that nobody waited for is nobody's.
+    fn has_failed(&self) -> bool {
+        let outcome = self.flight.clone().now_or_never();
+        outcome.is_some_and(|outcome| outcome.is_err())
     }
 }
 
@@ -183,8 +204,11 @@ mod tests {
         let (cache, count) = (CompiledCache::default(), Arc::new(AtomicU32::new(0)));
         let mut first = Box::pin(failing(&cache, digest(1), &count));
         assert!(futures_util::FutureExt::now_or_never(&mut first).is_none());
-        let second = failing(&cache, digest(1), &count);
-        let (second, ()) = tokio::join!(second, async { drop(first) });
+        drop(first);
+        while count.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = failing(&cache, digest(1), &count).await;
         assert!(second.contains("stopping"));
         assert_eq!(count.load(Ordering::Relaxed), 1);
     }
