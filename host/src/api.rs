@@ -6,6 +6,7 @@
 mod access;
 mod call;
 mod catalog;
+mod crash;
 mod error;
 mod fields;
 mod logical;

@@ -10,7 +10,7 @@ mod rewrite;
 pub(crate) use commands::{
     Cli, Command, Connection, Format, Input, Kv, KvDelete, KvGet, KvList, KvPut, Output, Path,
     Plugin, PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload, Secrets,
-    SecretsDisable, SecretsEnable, SecretsList, Server, Status,
+    SecretsCrashes, SecretsDisable, SecretsEnable, SecretsList, Server, Status,
 };
 
 use std::ffi::OsString;

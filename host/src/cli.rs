@@ -1,5 +1,6 @@
 //! The commands that talk to a server: each is a request or two, and how to print what comes back.
 
+mod crashes;
 mod kv;
 mod path;
 mod plugin;

@@ -12,6 +12,7 @@ pub mod driver;
 pub mod services;
 pub mod store;
 
+mod crash;
 mod error;
 mod grants;
 mod id;
@@ -22,6 +23,7 @@ mod runtime;
 #[doc(hidden)]
 pub mod worker;
 
+pub use crash::{Crash, HostCall, HostCallOutcome};
 pub use error::{CallError, ErrorKind, LaunchError, MountError, RegisterError};
 pub use grants::{Grant, Grants, ProcessOptions};
 pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};

@@ -33,7 +33,7 @@ use crate::catalog::{BUILTIN_VERSION, Entry, EntryKey, EntrySummary, Manifest};
 use crate::driver::{Compilation, CompilationCounts, DatabasePlugin};
 use crate::lifecycle::Gate;
 use crate::{
-    CallError, Digest, LaunchError, Layer, MountError, MountPath, PluginName, PluginVersion,
+    CallError, Crash, Digest, LaunchError, Layer, MountError, MountPath, PluginName, PluginVersion,
     Protections, RegisterError, RuntimeKind,
 };
 
@@ -346,4 +346,8 @@ pub struct MountInfo {
     pub memory_bytes: Option<u64>,
     /// Paths that the plugin asked to be treated specially; empty until it has run.
     pub special_paths: SpecialPaths,
+    /// How often a component crashed since the mount was opened.
+    pub crashes: u64,
+    /// The last of these, oldest first.
+    pub last_crashes: Vec<Arc<Crash>>,
 }

@@ -6,6 +6,7 @@
 
 mod buffer;
 mod changes;
+mod crashes;
 mod deadline;
 mod listing;
 mod log;
@@ -16,7 +17,7 @@ mod password;
 mod scope;
 mod system;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transaction;
 mod view;
 

@@ -6,6 +6,7 @@ use palisade_runtime::{ErrorKind, MountInfo, MountPath, NewMount, RuntimeKind};
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Verb};
+use super::crash;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::reply::Reply;
@@ -48,7 +49,15 @@ fn one(server: &Server, call: &Call, path: &str) -> Result<Reply, ApiError> {
         .into_iter()
         .find(|mount| mount.path == path);
     match found {
-        Some(mount) => Ok(Reply::data_twice(&call.id, &object(&mount))),
+        Some(mount) => {
+            let mut data = object(&mount);
+            data["last_crashes"] = mount
+                .last_crashes
+                .iter()
+                .map(|it| crash::object(it))
+                .collect();
+            Ok(Reply::data_twice(&call.id, &data))
+        }
         None => Err(ApiError::new(
             ErrorKind::MountNotFound,
             format!("No secret engine mount at {path}"),
@@ -225,6 +234,9 @@ fn object(mount: &MountInfo) -> Value {
     });
     if mount.runtime == RuntimeKind::Builtin {
         object["deprecation_status"] = json!("supported");
+    }
+    if mount.runtime == RuntimeKind::Wasm {
+        object["crashes"] = json!(mount.crashes);
     }
     if let Some(process) = mount.process_id {
         object["process_id"] = json!(process);

@@ -258,6 +258,8 @@ pub(crate) enum Secrets {
     Enable(SecretsEnable),
     /// List the enabled secrets engines.
     List(SecretsList),
+    /// Show what ended requests of a component: `palisade secrets crashes [flags] PATH`.
+    Crashes(SecretsCrashes),
     /// Disable a secrets engine and delete its data: `palisade secrets disable [flags] PATH`.
     Disable(SecretsDisable),
 }
@@ -317,6 +319,20 @@ pub(crate) struct SecretsList {
     pub(crate) detailed: bool,
     /// Nothing.
     #[arg(hide = true)]
+    pub(crate) names: Vec<String>,
+}
+
+/// `secrets crashes`.
+#[derive(Debug, Args)]
+pub(crate) struct SecretsCrashes {
+    /// How to reach the server.
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// How to print.
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// PATH
+    #[arg(value_name = "PATH")]
     pub(crate) names: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
-//! `secrets enable|list|disable`.
+//! `secrets enable|list|disable`; what crashed is shown by a module of its own.
 
 use serde_json::{Map, Value, json};
 
-use super::{Failure, clean, exactly, say, with_slash, wrong_count};
+use super::{Failure, clean, crashes, exactly, say, with_slash, wrong_count};
 use crate::args::{Secrets, SecretsDisable, SecretsEnable, SecretsList, pairs};
 use crate::client::Client;
 use crate::config::duration;
@@ -12,6 +12,7 @@ pub(super) async fn run(command: Secrets) -> Result<(), Failure> {
     match command {
         Secrets::Enable(args) => enable(&args).await,
         Secrets::List(args) => list(&args).await,
+        Secrets::Crashes(args) => crashes::run(&args).await,
         Secrets::Disable(args) => disable(&args).await,
     }
 }

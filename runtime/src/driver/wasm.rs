@@ -10,6 +10,7 @@ mod ask;
 mod attacks;
 mod bindings;
 mod clip;
+mod clocks;
 mod compile;
 mod convert;
 mod engine;
@@ -22,6 +23,8 @@ mod load;
 mod mount;
 mod pool;
 mod queue;
+mod random;
+mod recorder;
 mod services;
 mod store;
 #[cfg(test)]
@@ -31,6 +34,7 @@ mod tests;
 mod threads;
 mod trap;
 mod wasi;
+mod witness;
 
 pub(crate) use compile::compile;
 pub(crate) use inspect::inspect;

@@ -170,6 +170,7 @@ impl Mount {
         let view = self.supervised.view();
         let serving = view.serving();
         let instance = serving.map(|generation| generation.instance());
+        let (crashes, last_crashes) = self.services.crashes();
         MountInfo {
             path: record.path.clone(),
             plugin: record.plugin.clone(),
@@ -191,6 +192,8 @@ impl Mount {
             special_paths: serving
                 .map(|generation| generation.special_paths().clone())
                 .unwrap_or_else(|| record.special_paths.clone()),
+            crashes,
+            last_crashes,
         }
     }
 }

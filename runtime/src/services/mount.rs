@@ -9,14 +9,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::crashes::Crashes;
 use super::deadline::poll_once;
 use super::output::PluginLog;
 use super::scope::Mode;
 use super::system::MountSystem;
 use super::view::View;
 use super::{ChangeFeed, Deadline, MountPrefix, Scope, StoreId, SystemFacts};
-use crate::Limits;
 use crate::store::{Commit, Store, StoreError, Write};
+use crate::{Crash, Limits};
 
 /// Commits of one mount that may be under way at once.
 const COMMITS_MAX: u32 = 1 << 20;
@@ -91,6 +92,8 @@ pub struct MountServices {
     system: MountSystem,
     changes: Arc<ChangeFeed>,
     log: Arc<PluginLog>,
+    crashes: Crashes,
+    accessor: String,
     /// A permit for each commit under way; closed with the mount.
     commits: Arc<Semaphore>,
     /// Carries commits through whose callers go away; callers may poll from threads without a runtime.
@@ -106,6 +109,8 @@ impl MountServices {
             system: MountSystem::new(config.facts),
             changes: Arc::new(ChangeFeed::new()),
             log: PluginLog::new(&config.label, &config.accessor, config.log_bytes),
+            crashes: Crashes::default(),
+            accessor: config.accessor,
             commits: Arc::new(Semaphore::new(COMMITS_MAX as usize)),
             runtime: Handle::try_current().ok(),
         })
@@ -114,6 +119,16 @@ impl MountServices {
     /// What the plugin prints, or logs outside of any request.
     pub fn log(&self) -> &Arc<PluginLog> {
         &self.log
+    }
+
+    /// Keeps what is known of a request that the plugin did not survive.
+    pub(crate) fn keep_crash(&self, crash: Crash) {
+        self.crashes.keep(&self.accessor, crash);
+    }
+
+    /// How many crashes were kept, over all starts of the plugin, and the last of them, oldest first.
+    pub fn crashes(&self) -> (u64, Vec<Arc<Crash>>) {
+        self.crashes.seen()
     }
 
     /// For `setup` and `describe`: storage can be read, writes fail with `cannot write to storage during setup`.

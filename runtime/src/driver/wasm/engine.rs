@@ -13,6 +13,7 @@ use wasmtime::{
 use super::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use super::linker::linker;
 use super::store::StoreState;
+use super::trap::FRAMES_KEPT;
 
 /// Stores that may be alive at once, over all mounts. Each takes about six mappings, of which Linux gives a process
 /// 65,530 by default; past that even `malloc` fails, so this stays well below.
@@ -25,7 +26,8 @@ const SLOT_BYTES: usize = 4 << 30;
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
 
 /// Frames of a trap's backtrace: enough to find the place, too few to fill a log.
-const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
+const BACKTRACE_FRAMES: NonZeroUsize =
+    NonZeroUsize::new(FRAMES_KEPT).expect("some frames are kept");
 
 /// What all components of a process share. There is one: the address space that it reserves is a good part of all
 /// there is, and two engines would only invite mixing up what belongs to which.

@@ -15,6 +15,7 @@ use super::mount::{Leased, Mount, Served};
 use super::pool::Pool;
 use super::store::StoreMaker;
 use super::threads::{GuestThreads, Place};
+use super::witness::Witness;
 use crate::driver::{Exit, Instance, LaunchPlan};
 use crate::services::Deadline;
 use crate::{CallError, Isolation, LaunchError};
@@ -196,9 +197,11 @@ fn mount(plan: LaunchPlan, compiled: &Compiled, places: Arc<Semaphore>) -> Mount
     Mount {
         maker: StoreMaker::new(
             compiled.component.clone(),
-            Arc::clone(&plan.services),
-            plan.limits,
-            plan.label.clone(),
+            Witness {
+                services: Arc::clone(&plan.services),
+                limits: plan.limits,
+                label: plan.label.clone(),
+            },
             places,
         ),
         pool: Pool::new(idle_max),

@@ -61,6 +61,11 @@ impl Limiter {
         self.refused
     }
 
+    /// Bytes that the store holds. Memories and tables never shrink, so it never held more.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn grant_bytes(&mut self, more: u64) -> bool {
         let asked = self.bytes.saturating_add(more);
         if asked > self.memory_limit {

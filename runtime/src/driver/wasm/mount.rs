@@ -56,7 +56,7 @@ impl Mount {
         let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;
         match store.describe().await {
             Ok(description) => Ok(convert::description(description)),
-            Err(error) => Err(self.maker.why(&store, error)),
+            Err(error) => Err(self.maker.why(store, error)),
         }
     }
 
@@ -66,7 +66,7 @@ impl Mount {
         match store.setup(&self.config).await {
             Ok(Ok(())) => Ok(store),
             Ok(Err(error)) => Err(self.refused_setup(error)),
-            Err(error) => Err(self.maker.why(&store, error)),
+            Err(error) => Err(self.maker.why(store, error)),
         }
     }
 
@@ -111,7 +111,7 @@ impl Mount {
         store.enter(self.services.buffered_scope(deadline));
         let reply = match put(&mut store, &stale, &ask).await {
             Ok(reply) => reply,
-            Err(error) => return Err(self.maker.why(&store, error)),
+            Err(error) => return Err(self.maker.why(store, error)),
         };
         self.check_size(A::reply_bytes(&reply))?;
         let scope = store.leave();

@@ -6,8 +6,10 @@ use wasmtime::component::{Resource, ResourceTable};
 use super::bindings::palisade::plugin::{
     clock, deadline, log, random, storage, system, types as wit,
 };
+use super::clocks;
 use super::convert;
 use super::store::StoreState;
+use crate::HostCallOutcome;
 use crate::services::Scope;
 use palisade_contract::{Host, HostError, LogRecord, Transaction};
 
@@ -44,17 +46,56 @@ pub struct OpenTransaction(Box<dyn Transaction>);
 
 type Answer<T> = Result<Result<T, wit::HostError>>;
 
-/// Turns the host's answer into the guest's.
-fn answer<T, U>(answer: Result<T, HostError>, convert: impl FnOnce(T) -> U) -> Answer<U> {
-    Ok(answer.map(convert).map_err(convert::host_error))
-}
+const STORAGE: &str = "palisade:plugin/storage";
+const TRANSACTION: &str = "palisade:plugin/storage.transaction";
+const SYSTEM: &str = "palisade:plugin/system";
+const LOG: &str = "palisade:plugin/log";
+const CLOCK: &str = "palisade:plugin/clock";
+const RANDOM: &str = "palisade:plugin/random";
+const DEADLINE: &str = "palisade:plugin/deadline";
 
 fn same<T>(value: T) -> T {
     value
 }
 
 impl StoreState {
-    fn scope(&self) -> Result<&Scope> {
+    /// A call of the host begins that carries so many bytes.
+    pub(super) async fn called(
+        &mut self,
+        interface: &'static str,
+        function: &'static str,
+        bytes: usize,
+    ) {
+        self.recorder.call(interface, function);
+        self.meter.charge(bytes).await;
+    }
+
+    /// A call of an interface that is linked as it is, and whose functions are not told apart.
+    pub(super) fn noted(&mut self, interface: &'static str) -> &mut Self {
+        self.recorder.note(interface, "");
+        self
+    }
+
+    /// Turns the host's answer into the guest's.
+    fn answer<T, U>(
+        &mut self,
+        answer: Result<T, HostError>,
+        convert: impl FnOnce(T) -> U,
+    ) -> Answer<U> {
+        self.recorder.returned(match &answer {
+            Ok(_) => HostCallOutcome::Ok,
+            Err(_) => HostCallOutcome::Error,
+        });
+        Ok(answer.map(convert).map_err(convert::host_error))
+    }
+
+    /// What a call gives that cannot fail.
+    pub(super) fn given<T>(&mut self, value: T) -> Result<T> {
+        self.recorder.returned(HostCallOutcome::Ok);
+        Ok(value)
+    }
+
+    pub(super) fn scope(&self) -> Result<&Scope> {
         self.scope
             .as_ref()
             .ok_or_else(|| wasmtime::Error::msg("the host was called outside of a request"))
@@ -77,23 +118,23 @@ impl wit::Host for StoreState {}
 
 impl storage::Host for StoreState {
     async fn get(&mut self, key: String) -> Answer<Option<storage::Entry>> {
-        self.meter.charge(key.len()).await;
+        self.called(STORAGE, "get", key.len()).await;
         let found = self.scope()?.storage().get(&key).await;
         if let Ok(Some(entry)) = &found {
             self.meter.charge(entry.value.len()).await;
         }
-        answer(found, |entry| entry.map(convert::stored_entry))
+        self.answer(found, |entry| entry.map(convert::stored_entry))
     }
 
     async fn put(&mut self, entry: storage::Entry) -> Answer<()> {
-        self.meter.charge(entry.value.len()).await;
+        self.called(STORAGE, "put", entry.value.len()).await;
         let entry = convert::storage_entry(entry);
-        answer(self.scope()?.storage().put(entry).await, same)
+        self.answer(self.scope()?.storage().put(entry).await, same)
     }
 
     async fn delete(&mut self, key: String) -> Answer<()> {
-        self.meter.charge(key.len()).await;
-        answer(self.scope()?.storage().delete(&key).await, same)
+        self.called(STORAGE, "delete", key.len()).await;
+        self.answer(self.scope()?.storage().delete(&key).await, same)
     }
 
     async fn list_page(
@@ -102,18 +143,19 @@ impl storage::Host for StoreState {
         after: String,
         limit: i32,
     ) -> Answer<Vec<String>> {
-        self.meter.charge(prefix.len() + after.len()).await;
+        self.called(STORAGE, "list-page", prefix.len() + after.len())
+            .await;
         let page = self
             .scope()?
             .storage()
             .list_page(&prefix, &after, limit)
             .await;
         self.meter.charge(page_bytes(&page)).await;
-        answer(page, same)
+        self.answer(page, same)
     }
 
     async fn begin(&mut self, mode: storage::TransactionMode) -> Answer<Resource<OpenTransaction>> {
-        self.meter.charge(0).await;
+        self.called(STORAGE, "begin", 0).await;
         let opened = self
             .scope()?
             .storage()
@@ -123,9 +165,9 @@ impl storage::Host for StoreState {
             Ok(transaction) => {
                 let handle = self.table.push(OpenTransaction(transaction))?;
                 self.open_transactions += 1;
-                Ok(Ok(handle))
+                self.answer(Ok(handle), same)
             }
-            Err(error) => Ok(Err(convert::host_error(error))),
+            Err(error) => self.answer(Err(error), same),
         }
     }
 }
@@ -140,23 +182,23 @@ impl storage::HostTransaction for StoreState {
         this: Resource<OpenTransaction>,
         key: String,
     ) -> Answer<Option<storage::Entry>> {
-        self.meter.charge(key.len()).await;
+        self.called(TRANSACTION, "get", key.len()).await;
         let found = self.transaction(&this)?.get(&key).await;
         if let Ok(Some(entry)) = &found {
             self.meter.charge(entry.value.len()).await;
         }
-        answer(found, |entry| entry.map(convert::stored_entry))
+        self.answer(found, |entry| entry.map(convert::stored_entry))
     }
 
     async fn put(&mut self, this: Resource<OpenTransaction>, entry: storage::Entry) -> Answer<()> {
-        self.meter.charge(entry.value.len()).await;
+        self.called(TRANSACTION, "put", entry.value.len()).await;
         let entry = convert::storage_entry(entry);
-        answer(self.transaction(&this)?.put(entry).await, same)
+        self.answer(self.transaction(&this)?.put(entry).await, same)
     }
 
     async fn delete(&mut self, this: Resource<OpenTransaction>, key: String) -> Answer<()> {
-        self.meter.charge(key.len()).await;
-        answer(self.transaction(&this)?.delete(&key).await, same)
+        self.called(TRANSACTION, "delete", key.len()).await;
+        self.answer(self.transaction(&this)?.delete(&key).await, same)
     }
 
     async fn list_page(
@@ -166,115 +208,122 @@ impl storage::HostTransaction for StoreState {
         after: String,
         limit: i32,
     ) -> Answer<Vec<String>> {
-        self.meter.charge(prefix.len() + after.len()).await;
+        self.called(TRANSACTION, "list-page", prefix.len() + after.len())
+            .await;
         let page = self
             .transaction(&this)?
             .list_page(&prefix, &after, limit)
             .await;
         self.meter.charge(page_bytes(&page)).await;
-        answer(page, same)
+        self.answer(page, same)
     }
 
     async fn commit(&mut self, this: Resource<OpenTransaction>) -> Answer<()> {
-        self.meter.charge(0).await;
-        answer(self.take_transaction(this)?.commit().await, same)
+        self.called(TRANSACTION, "commit", 0).await;
+        let outcome = self.take_transaction(this)?.commit().await;
+        self.answer(outcome, same)
     }
 
     async fn rollback(&mut self, this: Resource<OpenTransaction>) -> Answer<()> {
-        self.meter.charge(0).await;
-        answer(self.take_transaction(this)?.rollback().await, same)
+        self.called(TRANSACTION, "rollback", 0).await;
+        let outcome = self.take_transaction(this)?.rollback().await;
+        self.answer(outcome, same)
     }
 
     async fn drop(&mut self, this: Resource<OpenTransaction>) -> Result<()> {
         // A transaction that is dropped is rolled back.
-        self.take_transaction(this).map(drop)
+        self.recorder.call(TRANSACTION, "drop");
+        drop(self.take_transaction(this)?);
+        self.given(())
     }
 }
 
 impl system::Host for StoreState {
     async fn default_lease_ttl(&mut self) -> Answer<u64> {
-        self.meter.charge(0).await;
-        answer(
+        self.called(SYSTEM, "default-lease-ttl", 0).await;
+        self.answer(
             self.scope()?.system().default_lease_ttl().await,
             convert::nanoseconds,
         )
     }
 
     async fn max_lease_ttl(&mut self) -> Answer<u64> {
-        self.meter.charge(0).await;
-        answer(
+        self.called(SYSTEM, "max-lease-ttl", 0).await;
+        self.answer(
             self.scope()?.system().max_lease_ttl().await,
             convert::nanoseconds,
         )
     }
 
     async fn tainted(&mut self) -> Answer<bool> {
-        self.meter.charge(0).await;
-        answer(self.scope()?.system().tainted().await, same)
+        self.called(SYSTEM, "tainted", 0).await;
+        self.answer(self.scope()?.system().tainted().await, same)
     }
 
     async fn caching_disabled(&mut self) -> Answer<bool> {
-        self.meter.charge(0).await;
-        answer(self.scope()?.system().caching_disabled().await, same)
+        self.called(SYSTEM, "caching-disabled", 0).await;
+        self.answer(self.scope()?.system().caching_disabled().await, same)
     }
 
     async fn replication_state(&mut self) -> Answer<u32> {
-        self.meter.charge(0).await;
-        answer(self.scope()?.system().replication_state().await, |state| {
+        self.called(SYSTEM, "replication-state", 0).await;
+        self.answer(self.scope()?.system().replication_state().await, |state| {
             state.0
         })
     }
 
     async fn mlock_enabled(&mut self) -> Answer<bool> {
-        self.meter.charge(0).await;
-        answer(self.scope()?.system().mlock_enabled().await, same)
+        self.called(SYSTEM, "mlock-enabled", 0).await;
+        self.answer(self.scope()?.system().mlock_enabled().await, same)
     }
 
     async fn local_mount(&mut self) -> Answer<bool> {
-        self.meter.charge(0).await;
-        answer(self.scope()?.system().local_mount().await, same)
+        self.called(SYSTEM, "local-mount", 0).await;
+        self.answer(self.scope()?.system().local_mount().await, same)
     }
 
     async fn plugin_environment(&mut self) -> Answer<system::Environment> {
-        self.meter.charge(0).await;
-        answer(
+        self.called(SYSTEM, "plugin-environment", 0).await;
+        self.answer(
             self.scope()?.system().plugin_environment().await,
             convert::environment,
         )
     }
 
     async fn get_entity(&mut self, entity_id: String) -> Answer<Option<system::Entity>> {
-        self.meter.charge(entity_id.len()).await;
+        self.called(SYSTEM, "get-entity", entity_id.len()).await;
         let found = self.scope()?.system().entity(&entity_id).await;
-        answer(found, |entity| entity.map(convert::entity))
+        self.answer(found, |entity| entity.map(convert::entity))
     }
 
     async fn groups_for_entity(&mut self, entity_id: String) -> Answer<Vec<system::Group>> {
-        self.meter.charge(entity_id.len()).await;
+        self.called(SYSTEM, "groups-for-entity", entity_id.len())
+            .await;
         let found = self.scope()?.system().groups_for_entity(&entity_id).await;
-        answer(found, |groups| {
+        self.answer(found, |groups| {
             groups.into_iter().map(convert::group).collect()
         })
     }
 
     async fn generate_password(&mut self, policy_name: String) -> Answer<String> {
-        self.meter.charge(policy_name.len()).await;
-        answer(
+        self.called(SYSTEM, "generate-password", policy_name.len())
+            .await;
+        self.answer(
             self.scope()?.system().generate_password(&policy_name).await,
             same,
         )
     }
 
     async fn cluster_id(&mut self) -> Answer<String> {
-        self.meter.charge(0).await;
-        answer(self.scope()?.system().cluster_id().await, same)
+        self.called(SYSTEM, "cluster-id", 0).await;
+        self.answer(self.scope()?.system().cluster_id().await, same)
     }
 
     async fn wrap_response(&mut self, data: String, ttl: u64) -> Answer<wit::ResponseWrapInfo> {
-        self.meter.charge(data.len()).await;
+        self.called(SYSTEM, "wrap-response", data.len()).await;
         let (data, ttl) = (convert::json(data), convert::duration(ttl));
         let wrapped = self.scope()?.system().wrap_response(data, ttl).await;
-        answer(wrapped, convert::wrap_info)
+        self.answer(wrapped, convert::wrap_info)
     }
 }
 
@@ -289,7 +338,7 @@ impl log::Host for StoreState {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum();
-        self.meter.charge(message.len() + bytes).await;
+        self.called(LOG, "emit", message.len() + bytes).await;
         let fields: Vec<_> = fields
             .iter()
             .map(|(name, value)| (&**name, &**value))
@@ -299,31 +348,33 @@ impl log::Host for StoreState {
             message: &message,
             fields: &fields,
         });
-        Ok(())
+        self.given(())
     }
 }
 
 impl clock::Host for StoreState {
     async fn now(&mut self) -> Result<wit::Timestamp> {
-        self.meter.charge(0).await;
-        Ok(convert::timestamp(self.scope()?.now()))
+        self.called(CLOCK, "now", 0).await;
+        let now = convert::timestamp(self.scope()?.now());
+        self.given(clocks::rounded(now))
     }
 }
 
 impl random::Host for StoreState {
     async fn get_bytes(&mut self, len: u32) -> Result<Vec<u8>> {
         let len = len.min(RANDOM_BYTES_MAX) as usize;
-        self.meter.charge(len).await;
+        self.called(RANDOM, "get-bytes", len).await;
         let mut bytes = vec![0; len];
         self.scope()?.random(&mut bytes);
-        Ok(bytes)
+        self.given(bytes)
     }
 }
 
 impl deadline::Host for StoreState {
     async fn time_left(&mut self) -> Result<Option<u64>> {
-        self.meter.charge(0).await;
-        Ok(self.scope()?.time_left().map(convert::nanoseconds))
+        self.called(DEADLINE, "time-left", 0).await;
+        let left = self.scope()?.time_left().map(clocks::rounded_duration);
+        self.given(left.map(convert::nanoseconds))
     }
 }
 

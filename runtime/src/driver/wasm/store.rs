@@ -1,6 +1,7 @@
 //! The only maker of stores: fuel, memory limit and the host's view are always set together, before the first
 //! instruction of a guest runs.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,11 +13,12 @@ use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::bindings::{Secrets, SecretsPre};
 use super::limiter::{Held, Limiter};
+use super::recorder::Recorder;
 use super::services::{Meter, bounded_table};
-use super::trap::{self, Circumstances};
 use super::wasi::Wasi;
+use super::witness::Witness;
+use crate::CallError;
 use crate::services::{Changes, Cursor, MountServices, Scope, StoreId};
-use crate::{CallError, Limits};
 
 /// Handles that a guest may hold at once: streams, clocks' alarms and transactions.
 pub(super) const HANDLES_MAX: usize = 1024;
@@ -35,15 +37,14 @@ pub(super) struct StoreState {
     pub(super) table: ResourceTable,
     pub(super) open_transactions: usize,
     pub(super) wasi: Wasi,
-    limiter: Limiter,
+    pub(super) recorder: Recorder,
+    pub(super) limiter: Limiter,
 }
 
 /// Makes the stores of one mount.
 pub(super) struct StoreMaker {
     component: SecretsPre<StoreState>,
-    services: Arc<MountServices>,
-    limits: Limits,
-    label: String,
+    witness: Arc<Witness>,
     held: Arc<AtomicU64>,
     places: Arc<Semaphore>,
 }
@@ -52,16 +53,12 @@ impl StoreMaker {
     /// A maker for one mount. `places` bounds the stores of all mounts.
     pub(super) fn new(
         component: SecretsPre<StoreState>,
-        services: Arc<MountServices>,
-        limits: Limits,
-        label: String,
+        witness: Witness,
         places: Arc<Semaphore>,
     ) -> Self {
         Self {
             component,
-            services,
-            limits,
-            label,
+            witness: Arc::new(witness),
             held: Arc::default(),
             places,
         }
@@ -75,35 +72,39 @@ impl StoreMaker {
     /// A new store in which the component is instantiated and nothing of it has been called.
     pub(super) async fn make(&self, scope: Scope) -> Result<GuestStore, CallError> {
         let place = self.take_place().await?;
-        let (id, cursor) = self.services.changes().join();
+        let (id, cursor) = self.witness.services.changes().join();
         let mut store = self.guarded(scope).map_err(|error| self.unusable(&error))?;
-        match self.component.instantiate_async(&mut store).await {
-            Ok(exports) => Ok(GuestStore {
-                store,
-                exports,
-                id,
-                cursor,
-                _place: place,
-            }),
-            Err(error) => Err(self.explain(&store, error)),
+        store.data_mut().recorder.begin("instantiate");
+        match self.component.instantiate_async(&mut *store).await {
+            Ok(exports) => {
+                store.data_mut().recorder.end();
+                Ok(GuestStore {
+                    store,
+                    exports,
+                    id,
+                    cursor,
+                    _place: place,
+                })
+            }
+            Err(error) => Err(self.witness.explain(&mut store, error)),
         }
     }
 
     /// Gives a store that is used again the fuel of a new request.
     pub(super) fn renew(&self, store: &mut GuestStore) -> Result<(), CallError> {
         store.store.data_mut().limiter.forget_refusal();
-        let fuelled = store.store.set_fuel(self.limits.fuel);
+        let fuelled = store.store.set_fuel(self.witness.limits.fuel);
         fuelled.map_err(|error| self.unusable(&error))
     }
 
     /// What a guest's failure means.
-    pub(super) fn why(&self, store: &GuestStore, error: wasmtime::Error) -> CallError {
-        self.explain(&store.store, error)
+    pub(super) fn why(&self, mut store: GuestStore, error: wasmtime::Error) -> CallError {
+        self.witness.explain(&mut store.store, error)
     }
 
     /// How large a body may be.
     pub(super) fn message_bytes_max(&self) -> u64 {
-        self.limits.message_bytes
+        self.witness.limits.message_bytes
     }
 
     async fn take_place(&self) -> Result<OwnedSemaphorePermit, CallError> {
@@ -112,53 +113,73 @@ impl StoreMaker {
     }
 
     /// An empty store that is guarded on every side.
-    fn guarded(&self, scope: Scope) -> wasmtime::Result<Store<StoreState>> {
+    fn guarded(&self, scope: Scope) -> wasmtime::Result<Watched> {
+        let (services, limits) = (&self.witness.services, &self.witness.limits);
         let state = StoreState {
             scope: Some(scope),
             meter: Meter::default(),
             table: bounded_table(),
             open_transactions: 0,
-            wasi: Wasi::new(&self.services),
-            limiter: Limiter::new(&self.limits, Held::of(&self.held)),
+            wasi: Wasi::new(services),
+            recorder: Recorder::new(),
+            limiter: Limiter::new(limits, Held::of(&self.held)),
         };
         let mut store = Store::try_new(self.component.engine(), state)?;
         store.limiter(|state| &mut state.limiter);
-        store.set_fuel(self.limits.fuel)?;
+        store.set_fuel(limits.fuel)?;
         store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
         store.set_hostcall_fuel(self.copied_bytes_max());
         store.set_max_component_handles(HANDLES_MAX);
-        Ok(store)
+        Ok(Watched {
+            store,
+            witness: Arc::clone(&self.witness),
+        })
     }
 
     /// What one call may copy out of the guest: a whole message and what is around it.
     fn copied_bytes_max(&self) -> usize {
-        let bytes = self.limits.message_bytes.saturating_add(ENVELOPE_BYTES_MAX);
+        let message_bytes = self.witness.limits.message_bytes;
+        let bytes = message_bytes.saturating_add(ENVELOPE_BYTES_MAX);
         usize::try_from(bytes).unwrap_or(usize::MAX)
-    }
-
-    fn explain(&self, store: &Store<StoreState>, error: wasmtime::Error) -> CallError {
-        trap::explain(
-            error,
-            &Circumstances {
-                plugin: &self.label,
-                fuel: self.limits.fuel,
-                message_bytes: self.limits.message_bytes,
-                refusal: store.data().limiter.refusal(),
-            },
-        )
     }
 
     fn unusable(&self, error: &wasmtime::Error) -> CallError {
         CallError::Trap {
-            plugin: self.label.clone(),
+            plugin: self.witness.label.clone(),
             trap: format!("its store could not be prepared: {error}"),
         }
     }
 }
 
+/// A store that tells when it is dropped under its guest.
+struct Watched {
+    store: Store<StoreState>,
+    witness: Arc<Witness>,
+}
+
+impl Deref for Watched {
+    type Target = Store<StoreState>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.store
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.store
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.witness.dropped(&mut self.store);
+    }
+}
+
 /// A store with the component in it.
 pub(super) struct GuestStore {
-    store: Store<StoreState>,
+    store: Watched,
     exports: Secrets,
     id: StoreId,
     cursor: Cursor,
@@ -202,37 +223,55 @@ impl GuestStore {
     }
 
     pub(super) async fn describe(&mut self) -> wasmtime::Result<backend::Description> {
-        let backend = self.exports.palisade_plugin_backend();
-        backend.call_describe(&mut self.store).await
+        let (backend, store) = self.asked("describe");
+        let answer = backend.call_describe(store).await?;
+        Ok(self.answered(answer))
     }
 
     pub(super) async fn setup(&mut self, config: &backend::SetupConfig) -> Answer<()> {
-        let backend = self.exports.palisade_plugin_backend();
-        backend.call_setup(&mut self.store, config).await
+        let (backend, store) = self.asked("setup");
+        let answer = backend.call_setup(store, config).await?;
+        Ok(self.answered(answer))
     }
 
     pub(super) async fn initialize(&mut self) -> Answer<()> {
-        let backend = self.exports.palisade_plugin_backend();
-        backend.call_initialize(&mut self.store).await
+        let (backend, store) = self.asked("initialize");
+        let answer = backend.call_initialize(store).await?;
+        Ok(self.answered(answer))
     }
 
     pub(super) async fn handle(&mut self, request: &wit::Request) -> Answer<Option<wit::Response>> {
-        let backend = self.exports.palisade_plugin_backend();
-        backend.call_handle_request(&mut self.store, request).await
+        let (backend, store) = self.asked("handle-request");
+        let answer = backend.call_handle_request(store, request).await?;
+        Ok(self.answered(answer))
     }
 
     pub(super) async fn exists(&mut self, request: &wit::Request) -> Answer<backend::Existence> {
-        let backend = self.exports.palisade_plugin_backend();
-        backend.call_check_existence(&mut self.store, request).await
+        let (backend, store) = self.asked("check-existence");
+        let answer = backend.call_check_existence(store, request).await?;
+        Ok(self.answered(answer))
     }
 
     pub(super) async fn invalidate(&mut self, key: &str) -> wasmtime::Result<()> {
-        let backend = self.exports.palisade_plugin_backend();
-        backend.call_invalidate_key(&mut self.store, key).await
+        let (backend, store) = self.asked("invalidate-key");
+        let answer = backend.call_invalidate_key(store, key).await?;
+        Ok(self.answered(answer))
     }
 
     pub(super) async fn cleanup(&mut self) -> wasmtime::Result<()> {
-        let backend = self.exports.palisade_plugin_backend();
-        backend.call_cleanup(&mut self.store).await
+        let (backend, store) = self.asked("cleanup");
+        let answer = backend.call_cleanup(store).await?;
+        Ok(self.answered(answer))
+    }
+
+    /// The guest runs from here until it has [`answered`](Self::answered).
+    fn asked(&mut self, step: &'static str) -> (&backend::Guest, &mut Store<StoreState>) {
+        self.store.data_mut().recorder.begin(step);
+        (self.exports.palisade_plugin_backend(), &mut self.store)
+    }
+
+    fn answered<T>(&mut self, answer: T) -> T {
+        self.store.data_mut().recorder.end();
+        answer
     }
 }

@@ -15,7 +15,7 @@ use crate::catalog::Program;
 use crate::driver::{Instance, LaunchPlan};
 use crate::services::{Deadline, MountPrefix, MountServices, ServicesConfig};
 use crate::store::MemoryStore;
-use crate::{CallError, Grants, LaunchError, Limits, ProcessOptions};
+use crate::{CallError, Crash, Grants, LaunchError, Limits, ProcessOptions};
 use palisade_contract::{
     Json, Operation, Plugin, PluginType, Request, Response, SetupConfig, Storage,
 };
@@ -100,6 +100,21 @@ impl Running {
     pub(super) async fn ask_for(&self, limit: Duration) -> Result<Option<Response>, CallError> {
         let request = Request::new(Operation::Update, "path", Json::from_text("{}"));
         self.instance.handle(request, Deadline::after(limit)).await
+    }
+
+    /// The crashes that are kept, once there are so many.
+    pub(super) async fn crashes(&self, count: u64) -> Vec<Arc<Crash>> {
+        let patience = Deadline::after(Duration::from_secs(20));
+        loop {
+            let (total, last) = self.services.crashes();
+            if total >= count {
+                assert_eq!(total, count, "{last:?}");
+                return last;
+            }
+            assert!(!patience.left().is_zero(), "there are {total}, not {count}");
+            // A store on another thread is dropped there, when its guest yields.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A request that has time.

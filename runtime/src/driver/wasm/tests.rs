@@ -1,5 +1,7 @@
 //! What components can do to others, and what they cannot.
 
+mod crashes;
+
 use std::time::{Duration, Instant};
 
 use super::testing::{Guest, Running, start};

@@ -10,6 +10,9 @@ use crate::CallError;
 /// Frames of a guest's stack that an error names.
 const FRAMES_SHOWN: usize = 6;
 
+/// Frames that are kept of a crash; the engine collects as many.
+pub(super) const FRAMES_KEPT: usize = 32;
+
 /// What the engine says when a call copies more out of the guest than it may. It has no type of its own.
 const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 
@@ -91,13 +94,20 @@ fn reason(error: &Error, trap: Option<&Trap>) -> String {
     }
 }
 
-/// The functions that were running, innermost first, such as ` in a < b < c`.
+/// The functions that were running, innermost first.
+pub(super) fn backtrace(error: &Error) -> Vec<String> {
+    functions(error, FRAMES_KEPT)
+}
+
+fn functions(error: &Error, frames_max: usize) -> Vec<String> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>();
+    let frames = backtrace.into_iter().flat_map(WasmBacktrace::frames);
+    frames.take(frames_max).map(function).collect()
+}
+
+/// The first of them, such as ` in a < b < c`.
 fn stack(error: &Error) -> String {
-    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
-        return String::new();
-    };
-    let frames = backtrace.frames();
-    let names: Vec<_> = frames.iter().take(FRAMES_SHOWN).map(function).collect();
+    let names = functions(error, FRAMES_SHOWN);
     if names.is_empty() {
         return String::new();
     }

@@ -10,17 +10,15 @@ use wasmtime::Result;
 use wasmtime::component::{HasData, HasSelf, Linker, Resource, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
-use wasmtime_wasi::p2::bindings::{cli, clocks, random};
+use wasmtime_wasi::p2::bindings::{cli, clocks as wasi_clocks};
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult};
-use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
+use super::clocks;
+use super::random;
 use super::store::{HANDLES_MAX, StoreState};
 use crate::services::MountServices;
-
-/// Randomness that a guest gets at once, in bytes: one call stays short.
-const RANDOM_BYTES_MAX: u64 = 16 << 10;
 
 /// What a guest may write at once, in bytes. A line that has as many is handed on without waiting for its end.
 const LINE_BYTES_MAX: usize = 4 << 10;
@@ -30,11 +28,16 @@ pub(super) fn link(linker: &mut Linker<StoreState>) -> Result<()> {
     link_cli(linker)?;
     io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
     io::poll::add_to_linker::<_, HasSelf<StoreState>>(linker, |state| state)?;
-    io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
-    clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, WasiClocksView::clocks)?;
-    random::random::add_to_linker::<_, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
-    random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, |state| state.ctx().ctx.random())
+    io::streams::add_to_linker::<_, Table>(linker, |state| {
+        &mut state.noted("wasi:io/streams").table
+    })?;
+    wasi_clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, |state| {
+        state.noted("wasi:clocks/wall-clock").clocks()
+    })?;
+    wasi_clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, |state| {
+        state.noted("wasi:clocks/monotonic-clock").clocks()
+    })?;
+    random::link(linker)
 }
 
 fn link_cli(linker: &mut Linker<StoreState>) -> Result<()> {
@@ -86,7 +89,8 @@ impl Wasi {
             WasiCtx::builder()
                 .stdout(stdout.clone())
                 .stderr(stderr.clone())
-                .max_random_size(RANDOM_BYTES_MAX)
+                .wall_clock(clocks::WallClock)
+                .monotonic_clock(clocks::MonotonicClock::new())
                 .build()
         })
     }
@@ -109,20 +113,24 @@ impl io::poll::Host for StoreState {
             let asked = pollables.len();
             wasmtime::bail!("it polled {asked} handles at once, {HANDLES_MAX} are allowed");
         }
-        self.meter.charge(pollables.len() * size_of::<u64>()).await;
-        io::poll::Host::poll(&mut self.table, pollables).await
+        let bytes = pollables.len() * size_of::<u64>();
+        self.called("wasi:io/poll", "poll", bytes).await;
+        let ready = io::poll::Host::poll(&mut self.table, pollables).await?;
+        self.given(ready)
     }
 }
 
 impl io::poll::HostPollable for StoreState {
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> Result<bool> {
-        self.meter.charge(0).await;
-        io::poll::HostPollable::ready(&mut self.table, pollable).await
+        self.called("wasi:io/poll", "pollable.ready", 0).await;
+        let ready = io::poll::HostPollable::ready(&mut self.table, pollable).await?;
+        self.given(ready)
     }
 
     async fn block(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
-        self.meter.charge(0).await;
-        io::poll::HostPollable::block(&mut self.table, pollable).await
+        self.called("wasi:io/poll", "pollable.block", 0).await;
+        io::poll::HostPollable::block(&mut self.table, pollable).await?;
+        self.given(())
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> Result<()> {

@@ -1,0 +1,89 @@
+//! Sees what ends a guest: tells its caller by an error, and keeps it with the mount as a crash.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use wasmtime::Store;
+
+use super::clip;
+use super::store::StoreState;
+use super::trap::{self, Circumstances};
+use crate::services::MountServices;
+use crate::{CallError, Crash, ErrorKind, Limits};
+
+/// What has to be known of a mount to say what ended one of its guests.
+pub(super) struct Witness {
+    pub(super) services: Arc<MountServices>,
+    pub(super) limits: Limits,
+    pub(super) label: String,
+}
+
+impl Witness {
+    /// What a guest's failure means, which is kept unless nothing crashed.
+    pub(super) fn explain(
+        &self,
+        store: &mut Store<StoreState>,
+        error: wasmtime::Error,
+    ) -> CallError {
+        let backtrace = trap::backtrace(&error);
+        let meaning = trap::explain(
+            error,
+            &Circumstances {
+                plugin: &self.label,
+                fuel: self.limits.fuel,
+                message_bytes: self.limits.message_bytes,
+                refusal: store.data().limiter.refusal(),
+            },
+        );
+        let step = store.data_mut().recorder.end();
+        if let Some(step) = step.filter(|_| meaning.kind() != ErrorKind::TooLarge) {
+            self.keep(store, step, &meaning, backtrace);
+        }
+        meaning
+    }
+
+    /// A store is dropped. When its guest has not returned, nobody but this store knows how far it had come.
+    pub(super) fn dropped(&self, store: &mut Store<StoreState>) {
+        let Some(step) = store.data_mut().recorder.end() else {
+            return;
+        };
+        let deadline = store.data().scope.as_ref().map(|scope| scope.deadline());
+        let late = deadline.filter(|deadline| deadline.left().is_zero());
+        let meaning = match late {
+            _ if std::thread::panicking() => trap::host_panic(&self.label),
+            Some(deadline) => CallError::Timeout {
+                plugin: self.label.clone(),
+                limit: deadline.limit(),
+            },
+            // Its caller went away, which says nothing about the guest.
+            None => return,
+        };
+        self.keep(store, step, &meaning, Vec::new());
+    }
+
+    fn keep(
+        &self,
+        store: &Store<StoreState>,
+        step: &'static str,
+        meaning: &CallError,
+        backtrace: Vec<String>,
+    ) {
+        let (recorder, limiter) = (&store.data().recorder, &store.data().limiter);
+        self.services.keep_crash(Crash {
+            at: SystemTime::now(),
+            plugin: self.label.clone(),
+            step,
+            kind: meaning.kind(),
+            fault: clip::text(&meaning.to_string()),
+            backtrace,
+            fuel_used: self
+                .limits
+                .fuel
+                .saturating_sub(store.get_fuel().unwrap_or(0)),
+            memory_bytes: limiter.bytes(),
+            ran: recorder.ran(),
+            host_calls: recorder.made(),
+            last_host_calls: recorder.last_calls(),
+        });
+    }
+}
