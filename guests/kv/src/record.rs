@@ -153,8 +153,9 @@ impl VersionState {
         !self.destroyed && !self.is_deleted(now)
     }
 
+    /// From that very moment on: a clock may be coarse.
     pub(crate) fn is_deleted(&self, now: Timestamp) -> bool {
-        self.deleted.is_some_and(|deleted| deleted < now.into())
+        self.deleted.is_some_and(|deleted| deleted <= now.into())
     }
 }
 

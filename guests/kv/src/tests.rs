@@ -277,6 +277,15 @@ fn acting_on_no_versions_is_refused() {
 }
 
 #[test]
+fn a_version_is_deleted_from_that_moment_on() {
+    let mount = mount();
+    put(&mount, "a", json!({ "x": 1 }));
+    mount.delete("data/a").unwrap();
+    // No time has passed.
+    assert_eq!(with_status(mount.read("data/a").unwrap()).0, 404);
+}
+
+#[test]
 fn a_version_is_deleted_by_its_age() {
     let mount = mount();
     mount
