@@ -33,6 +33,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("wasi:clocks/monotonic-clock", "0.2."),
     ("wasi:random/random", "0.2."),
     ("wasi:random/insecure-seed", "0.2."),
+    ("wasi:filesystem/types", "0.2."),
+    ("wasi:filesystem/preopens", "0.2."),
 ];
 
 /// What stands in a component, as far as these tests ask.

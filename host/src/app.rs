@@ -17,7 +17,7 @@ use std::time::Duration;
 use palisade_runtime::catalog::{Custody, PluginDirectory};
 use palisade_runtime::services::SystemFacts;
 use palisade_runtime::{
-    ErrorKind, GrammarError, MountError, NewMount, Runtime, RuntimeBuilder, Workers,
+    ErrorKind, FolderRoot, GrammarError, MountError, NewMount, Runtime, RuntimeBuilder, Workers,
 };
 use tokio::sync::watch;
 
@@ -60,13 +60,18 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
         .as_deref()
         .map(|path| open_directory(path, plan.custody.clone()))
         .transpose()?;
+    let folders = plan.plugin_folders_root.as_deref();
+    let folders = folders.map(open_folders).transpose()?;
     let store = plan.open_store().await?;
     let (identity, new_token) = Identity::load_or_make(&*store, &plan).await?;
-    let builder = Runtime::builder()
+    let mut builder = Runtime::builder()
         .workers(workers)
         .store(store)
         .system_facts(facts(&plan, &identity))
         .require_layers(plan.required_layers.clone());
+    if let Some(folders) = folders {
+        builder = builder.folders(folders);
+    }
     let runtime = build_runtime(builder, directory).await?;
     if plan.enables_kv {
         enable_kv(&runtime).await?;
@@ -112,6 +117,13 @@ fn open_directory(path: &Path, custody: Custody) -> Result<PluginDirectory, Fail
     PluginDirectory::open_in(path, custody).map_err(|error| {
         let text = format!("plugin_directory {}: {error}", path.display());
         Failure::coded(error.kind().code(), text)
+    })
+}
+
+fn open_folders(path: &Path) -> Result<FolderRoot, Failure> {
+    FolderRoot::open(path).map_err(|error| {
+        let text = format!("plugin_folders_root: {error}");
+        Failure::coded(ErrorKind::InvalidInput.code(), text)
     })
 }
 

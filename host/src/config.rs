@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use palisade_runtime::catalog::{Custody, PluginDirectory};
-use palisade_runtime::{ErrorKind, Layer};
+use palisade_runtime::{ErrorKind, FolderRoot, Layer};
 
 use crate::boolean;
 use crate::env;
@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) seal: Seal,
     /// Where artifacts are; without one nothing can be registered.
     pub(crate) plugin_directory: Option<PathBuf>,
+    /// Where the folders are that components may be granted.
+    pub(crate) plugin_folders_root: Option<PathBuf>,
     /// In whose hands the plugin directory and its files may be.
     pub(crate) custody: Custody,
     /// Walls without which no process of a plugin is started.
@@ -128,6 +130,7 @@ impl Config {
         let seal = root.one_block("seal", read_seal);
         let custody = read_custody(root);
         let plugin_directory = read_plugin_directory(root, custody.as_ref());
+        let plugin_folders_root = read_folders_root(root);
         let required_layers = read_layers(root);
         let (api_addr, log_level) = (root.text("api_addr"), root.text("log_level"));
         let cluster_name = root.text("cluster_name");
@@ -142,6 +145,7 @@ impl Config {
             storage: storage?,
             seal: Seal::Static(seal?),
             plugin_directory,
+            plugin_folders_root,
             custody: custody?,
             required_layers: required_layers?,
             api_addr,
@@ -190,6 +194,15 @@ fn read_listener(kind: &str, section: &mut Section<'_, '_>) -> Option<SocketAddr
 }
 
 /// Opens it too, so that a directory that is none is named with the other faults.
+fn read_folders_root(root: &mut Section<'_, '_>) -> Option<PathBuf> {
+    let path = PathBuf::from(root.text("plugin_folders_root")?);
+    if let Err(error) = FolderRoot::open(&path) {
+        root.fault("plugin_folders_root", &error.to_string());
+    }
+    Some(path)
+}
+
+/// Opens it too, as above.
 fn read_plugin_directory(root: &mut Section<'_, '_>, custody: Option<&Custody>) -> Option<PathBuf> {
     let path = PathBuf::from(root.text("plugin_directory")?);
     if let Err(error) = PluginDirectory::open_in(&path, custody.cloned().unwrap_or_default()) {

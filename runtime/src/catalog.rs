@@ -21,6 +21,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use artifact::open_directory;
 pub use artifact::{PluginDirectory, Verified};
 pub use custody::Custody;
 pub use entry::{Entry, EntryKey, EntrySummary};

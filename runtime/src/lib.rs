@@ -14,6 +14,7 @@ pub mod store;
 
 mod crash;
 mod error;
+mod folders;
 mod grants;
 mod id;
 mod lifecycle;
@@ -25,7 +26,8 @@ pub mod worker;
 
 pub use crash::{Crash, HostCall, HostCallOutcome};
 pub use error::{CallError, ErrorKind, LaunchError, MountError, RegisterError};
-pub use grants::{Grant, Grants, ProcessOptions};
+pub use folders::FolderRoot;
+pub use grants::{FolderAccess, FolderGrant, Grant, Grants, ProcessOptions};
 pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};
 pub use limits::{Isolation, Limits, RuntimeKind, Timeouts};
 pub use palisade_contract as contract;

@@ -104,6 +104,11 @@ pub struct Limits {
     pub log_bytes: u64,
     /// How a component's requests are kept apart.
     pub isolation: Isolation,
+    /// Of a component: bytes that may lie in a folder that it writes to, whoever wrote them. No file there is longer. The
+    /// default is enough for what a secrets engine hands to its neighbours, and too little to fill a disk.
+    pub folder_bytes: u64,
+    /// Of a component: files and folders that may lie in a folder that it writes to.
+    pub folder_files: u64,
 }
 
 impl Default for Limits {
@@ -120,6 +125,8 @@ impl Default for Limits {
             message_bytes: 32 << 20,
             log_bytes: 64 << 10,
             isolation: Isolation::Call,
+            folder_bytes: 64 << 20,
+            folder_files: 1024,
         }
     }
 }
@@ -161,6 +168,9 @@ impl Limits {
             (Wasm, "memory_bytes") => self.memory_bytes = number(name, value, 2 << 20..=1 << 30)?,
             (Wasm, "table_elements") => self.table_elements = number(name, value, 1..=20_000)?,
             (Wasm, "fuel") => self.fuel = number(name, value, 1_000_000..=1_000_000_000_000_000)?,
+            (Wasm, "folder_bytes") => self.folder_bytes = number(name, value, 16 << 10..=1 << 40)?,
+            // Each look through a folder costs as much as it has files.
+            (Wasm, "folder_files") => self.folder_files = number(name, value, 1..=65_536)?,
             // A program of Go does not start with less.
             (Native, "memory_bytes") => {
                 self.memory_bytes = number(name, value, 32 << 20..=1 << 40)?;
@@ -179,7 +189,7 @@ impl Limits {
 }
 
 /// The limits that only plugins of one kind have.
-const OF_COMPONENTS: &str = "memory_bytes, table_elements, fuel";
+const OF_COMPONENTS: &str = "memory_bytes, table_elements, fuel, folder_bytes, folder_files";
 const OF_PROCESSES: &str = "memory_bytes, processes, cpu_weight";
 const OF_ALL: &str = "request_timeout, concurrency, queue, message_bytes and log_bytes";
 

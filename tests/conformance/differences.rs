@@ -27,6 +27,8 @@ const NO_START: &str =
 const NO_FUEL: &str = "only a component's instructions are counted";
 const NO_ENTRY: &str =
     "it is not registered, so that nobody states its limits: it has the defaults";
+const NO_FOLDERS: &str = "folders are granted to components only: what a process can reach is up to its walls, and a builtin \
+    reaches what its host does";
 const SHARED_MEMORY: &str = "it is linked into the host, whose memory it shares";
 const ENDED_FOR_MEMORY: &str =
     "the kernel refuses a process no memory: it ends the one that holds too much";
@@ -145,6 +147,23 @@ const DIFFERENCES: &[Difference] = &[
         BUILTIN,
         SHARED_MEMORY,
     ),
+    // Grants.
+    except(
+        "a_stated_environment_is_what_a_plugin_has",
+        BUILTIN,
+        NO_ENTRY,
+    ),
+    folders("a_granted_folder_is_read_and_written"),
+    folders("a_folder_that_is_not_granted_is_not_there"),
+    folders("a_folder_that_is_granted_for_reading_is_not_written"),
+    folders("no_path_leads_out_of_a_granted_folder"),
+    folders("a_file_with_a_second_name_is_not_written"),
+    folders("nothing_moves_from_one_granted_folder_to_another"),
+    folders("a_folder_takes_no_more_bytes_than_its_entry_says"),
+    folders("requests_side_by_side_stay_within_one_quota"),
+    folders("a_folder_takes_no_more_files_than_its_entry_says"),
+    folders("a_plugin_has_no_more_files_open_than_it_may"),
+    folders("a_granted_folder_that_is_missing_fails_the_enable"),
     // Fuel and memory.
     except(
         "work_without_end_runs_out_of_fuel",
@@ -174,6 +193,10 @@ const fn except(case: &'static str, modes: &'static [Mode], reason: &'static str
         modes,
         reason,
     }
+}
+
+const fn folders(case: &'static str) -> Difference {
+    except(case, ALL_BUT_COMPONENTS, NO_FOLDERS)
 }
 
 const fn shared(case: &'static str) -> Difference {

@@ -19,6 +19,7 @@ mod differences;
 mod document;
 mod embedder;
 mod failing;
+mod granting;
 mod keeping;
 mod launching;
 mod limiting;
@@ -43,6 +44,7 @@ const FILES: &[&[Case]] = &[
     limiting::CASES,
     crashing::CASES,
     launching::CASES,
+    granting::CASES,
     replacing::CASES,
     mounting::CASES,
     stopping::CASES,

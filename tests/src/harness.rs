@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use palisade_contract::{Json, Operation, Request};
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
-use palisade_runtime::driver::Driver;
 use palisade_runtime::driver::wasm::WasmDriver;
 use palisade_runtime::store::{MemoryStore, Store};
 use palisade_runtime::{
-    CallError, MountInfo, MountPath, NewMount, RegisterError, Runtime, RuntimeKind, Timeouts,
-    Workers,
+    CallError, FolderRoot, MountInfo, MountPath, NewMount, RegisterError, Runtime, RuntimeKind,
+    Timeouts, Workers,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -66,6 +65,7 @@ pub struct Harness {
     /// Where everything is kept.
     pub store: Arc<dyn Store>,
     plugins: Arc<TempDir>,
+    folders: Arc<TempDir>,
 }
 
 impl Harness {
@@ -83,12 +83,17 @@ impl Harness {
         let workers = WORKERS.get().expect("main hands over its workers first");
         let directory = PluginDirectory::open(&real_path(setup.plugins.path()))
             .expect("a temporary directory can be opened");
+        let folders = Arc::new(tempfile::tempdir().expect("a temporary directory can be made"));
+        let root = FolderRoot::open(&real_path(folders.path()));
+        let root = root.expect("a temporary directory can be opened");
         let mut builder = Runtime::builder();
         if setup.timeouts == Timeouts::default() {
-            builder = builder.driver(RuntimeKind::Wasm, compiling_once(workers));
+            let driver = compiling_once(workers).with_folders(Some(root.clone()));
+            builder = builder.driver(RuntimeKind::Wasm, Arc::new(driver));
         }
         builder = builder
             .workers(workers.clone())
+            .folders(root)
             .store(Arc::clone(&setup.store))
             .plugin_directory(directory)
             .timeouts(setup.timeouts);
@@ -101,7 +106,13 @@ impl Harness {
             runtime: builder.build().await.expect("all parts are there"),
             store: setup.store,
             plugins: setup.plugins,
+            folders,
         }
+    }
+
+    /// The folder beneath which plugins may be granted folders.
+    pub fn folders(&self) -> PathBuf {
+        real_path(self.folders.path())
     }
 
     /// The plugin directory.
@@ -148,6 +159,30 @@ impl Harness {
         registered.expect("the guest can be registered");
         let mount = self.enable(guest.name(), guest, &[]).await;
         mount.expect("the guest can be enabled")
+    }
+
+    /// Registers a guest as that manifest says, and enables it at a path of its own name.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be enabled.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be registered, or the mode is builtin.
+    pub async fn mount_changed(
+        &self,
+        guest: Guest,
+        change: impl FnOnce(&mut Manifest),
+    ) -> Result<MountInfo, palisade_runtime::MountError> {
+        let digest = self
+            .place_guest(guest)
+            .expect("a builtin is not registered");
+        let mut manifest = self.manifest(guest, digest);
+        change(&mut manifest);
+        let registered = self.runtime.register(manifest).await;
+        registered.expect("the guest can be registered");
+        self.enable(guest.name(), guest, &[]).await
     }
 
     /// Registers a guest, unless it is a builtin, so that each mount of it has a process of its own.
@@ -368,13 +403,13 @@ impl Harness {
 }
 
 /// The driver that all harnesses of ordinary timeouts share, so that each component is compiled once for all tests.
-fn compiling_once(workers: &Workers) -> Arc<dyn Driver> {
-    static DRIVER: OnceLock<Arc<WasmDriver>> = OnceLock::new();
+fn compiling_once(workers: &Workers) -> WasmDriver {
+    static DRIVER: OnceLock<WasmDriver> = OnceLock::new();
     let driver = DRIVER.get_or_init(|| {
         let driver = WasmDriver::new(workers.clone(), Timeouts::default());
-        Arc::new(driver.expect("threads can be started"))
+        driver.expect("threads can be started")
     });
-    Arc::clone(driver) as Arc<dyn Driver>
+    driver.clone()
 }
 
 /// Names and values as the runtime takes them.

@@ -105,7 +105,7 @@ fn open_descriptors() -> Map<String, Value> {
     named.collect()
 }
 
-/// A component has none; even to ask for them it would have to import a file system, which no host lets it.
+/// A component has none, and no way to ask for them.
 #[cfg(target_family = "wasm")]
 fn open_descriptors() -> Map<String, Value> {
     Map::new()

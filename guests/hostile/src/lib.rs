@@ -10,6 +10,7 @@ mod die;
 mod echo;
 mod facts;
 mod fail;
+mod files;
 mod options;
 mod output;
 mod store;
@@ -57,6 +58,7 @@ async fn setup(config: SetupConfig, host: &dyn Host) -> Result<Box<dyn Backend>,
         .path(transaction::race_path())
         .path(write_then::path())
         .path(fail::path())
+        .path(files::path())
         .path(cache::path())
         .paths(die::paths())
         .paths(facts::paths())

@@ -258,6 +258,8 @@ fn limits_info(entry: &Entry) -> Value {
             info["memory_bytes"] = json!(limits.memory_bytes);
             info["table_elements"] = json!(limits.table_elements);
             info["fuel"] = json!(limits.fuel);
+            info["folder_bytes"] = json!(limits.folder_bytes);
+            info["folder_files"] = json!(limits.folder_files);
         }
         RuntimeKind::Native => {
             info["memory_bytes"] = json!(limits.memory_bytes);

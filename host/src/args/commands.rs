@@ -99,6 +99,9 @@ pub(crate) struct Server {
     /// Where to listen in development [env: BAO_DEV_LISTEN_ADDRESS, VAULT_DEV_LISTEN_ADDRESS] [default: 127.0.0.1:8200]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) dev_listen_address: Option<String>,
+    /// In development, the folder with the folders that components may be granted
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) dev_plugin_folders_root: Option<std::path::PathBuf>,
     /// The plugin directory in development; nothing in it is registered by itself
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) dev_plugin_dir: Option<std::path::PathBuf>,
@@ -151,7 +154,7 @@ pub(crate) struct PluginRegister {
     /// An argument for a native plugin; may be given many times
     #[arg(long, value_name = "ARGUMENT")]
     pub(crate) args: Vec<String>,
-    /// An environment variable for a native plugin, NAME=value; may be given many times
+    /// An environment variable for the plugin, NAME=value; may be given many times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
     /// The plugin's version, such as v1.0.0
@@ -166,7 +169,7 @@ pub(crate) struct PluginRegister {
     /// What it may use, such as memory_bytes=16777216 or request_timeout=10s; may be given many times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) limit: Vec<String>,
-    /// What it may do besides; network is the only one so far, for a native plugin
+    /// What it may do besides: network for a native plugin, folder:NAME:ro or folder:NAME:rw for a component; may be given many times
     #[arg(long, value_name = "GRANT")]
     pub(crate) grant: Vec<String>,
     /// A native plugin that executes itself again, and so has to find itself as a file

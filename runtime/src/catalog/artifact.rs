@@ -190,7 +190,8 @@ impl Inner {
     }
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd, String> {
+/// Opens a directory that is named by an absolute path without symlink at its end.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, String> {
     if !path.is_absolute() {
         return Err("it must be an absolute path".to_owned());
     }

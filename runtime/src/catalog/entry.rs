@@ -30,7 +30,7 @@ pub struct Entry {
     pub limits: Limits,
     /// What it may do besides.
     pub grants: Grants,
-    /// How the process of a native plugin is started; nothing is stated for a component.
+    /// How the process of a native plugin is started; for a component only the environment is stated.
     pub process: ProcessOptions,
 }
 

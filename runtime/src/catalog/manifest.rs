@@ -34,7 +34,7 @@ pub struct Manifest {
     pub command: String,
     /// Arguments for a native plugin.
     pub args: Vec<String>,
-    /// Environment for a native plugin, each `NAME=value`; its whole environment besides what the protocol sets.
+    /// Its environment, each `NAME=value`: all of a component's, and of a process's all besides what the protocol sets.
     pub env: Vec<String>,
     /// The SHA-256 of the file, in hexadecimal.
     pub sha256: String,
@@ -155,7 +155,6 @@ impl Draft {
         let process = &self.process;
         let misplaced = match found {
             RuntimeKind::Wasm if !process.args.is_empty() => Some("args"),
-            RuntimeKind::Wasm if !process.env.is_empty() => Some("env"),
             RuntimeKind::Wasm if process.re_executes => Some("re_executes"),
             RuntimeKind::Wasm if process.dedicated => Some("dedicated"),
             RuntimeKind::Wasm if !process.required_layers.is_empty() => Some("required_layers"),
@@ -400,7 +399,12 @@ mod tests {
         ));
         let with_env = |m: &mut Manifest| m.env = vec!["A=1".to_owned()];
         assert!(found(with_env, RuntimeKind::Native).is_ok());
-        assert!(found(with_env, RuntimeKind::Wasm).is_err());
+        assert!(found(with_env, RuntimeKind::Wasm).is_ok());
+        let with_args = |m: &mut Manifest| m.args = vec!["-v".to_owned()];
+        assert!(found(with_args, RuntimeKind::Wasm).is_err());
+        let with_folder = |m: &mut Manifest| m.grants = vec!["folder:spool:rw".to_owned()];
+        assert!(found(with_folder, RuntimeKind::Wasm).is_ok());
+        assert!(found(with_folder, RuntimeKind::Native).is_err());
         let isolated = |m: &mut Manifest| m.isolation = Some(Isolation::Mount);
         assert!(found(isolated, RuntimeKind::Native).is_err());
         let of_processes: [fn(&mut Manifest); 4] = [

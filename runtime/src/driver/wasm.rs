@@ -14,6 +14,7 @@ mod clocks;
 mod compile;
 mod convert;
 mod engine;
+mod files;
 mod inspect;
 mod instance;
 mod jobs;
@@ -46,7 +47,7 @@ use async_trait::async_trait;
 
 use crate::catalog::{ComponentInspector, Program, Verified};
 use crate::driver::{Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
-use crate::{Digest, LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
+use crate::{Digest, FolderRoot, LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
 use compile::{Compiled, CompiledCache};
 use engine::Shared;
 use instance::WasmInstance;
@@ -54,14 +55,16 @@ use palisade_contract::SectionFacts;
 use queue::CompileQueue;
 use threads::GuestThreads;
 
-/// Starts components.
+/// Starts components. Clones share what was compiled.
+#[derive(Clone)]
 pub struct WasmDriver {
     workers: Workers,
     timeouts: Timeouts,
     shared: Shared,
-    compiled: CompiledCache,
+    compiled: Arc<CompiledCache>,
     queue: Arc<CompileQueue>,
     threads: Arc<GuestThreads>,
+    folders: Option<FolderRoot>,
 }
 
 impl WasmDriver {
@@ -76,10 +79,17 @@ impl WasmDriver {
             workers,
             timeouts,
             shared: Shared::of_process().map_err(unusable)?,
-            compiled: CompiledCache::default(),
+            compiled: Arc::default(),
             queue: Arc::default(),
             threads: Arc::new(threads),
+            folders: None,
         })
+    }
+
+    /// The same with folders that an entry may be granted.
+    pub fn with_folders(mut self, root: Option<FolderRoot>) -> Self {
+        self.folders = root;
+        self
     }
 
     async fn compiled(
@@ -116,7 +126,9 @@ impl Driver for WasmDriver {
         let threads = Arc::clone(&self.threads);
         let places = Arc::clone(&self.shared.places);
         let step_limit = self.timeouts.startup_call;
-        let instance = WasmInstance::start(plan, &compiled, threads, places, step_limit).await?;
+        let folders = self.folders.as_ref();
+        let instance =
+            WasmInstance::start(plan, &compiled, threads, places, folders, step_limit).await?;
         Ok(Arc::new(instance))
     }
 

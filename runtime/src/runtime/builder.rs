@@ -16,7 +16,8 @@ use crate::driver::Driver;
 use crate::services::SystemFacts;
 use crate::store::Store;
 use crate::{
-    LaunchError, Layer, MountError, PluginName, Protections, RuntimeKind, Timeouts, Workers,
+    FolderRoot, LaunchError, Layer, MountError, PluginName, Protections, RuntimeKind, Timeouts,
+    Workers,
 };
 
 /// The kinds that every runtime can run.
@@ -28,6 +29,7 @@ pub struct RuntimeBuilder {
     workers: Option<Workers>,
     store: Option<Arc<dyn Store>>,
     directory: Option<PluginDirectory>,
+    folders: Option<FolderRoot>,
     builtins: Vec<(PluginName, Arc<dyn Plugin>)>,
     timeouts: Timeouts,
     facts: SystemFacts,
@@ -52,6 +54,12 @@ impl RuntimeBuilder {
     /// Where artifacts are; without one nothing can be registered.
     pub fn plugin_directory(mut self, directory: PluginDirectory) -> Self {
         self.directory = Some(directory);
+        self
+    }
+
+    /// Where the folders are that entries may be granted; without it none of them starts that is granted one.
+    pub fn folders(mut self, root: FolderRoot) -> Self {
+        self.folders = Some(root);
         self
     }
 
@@ -134,7 +142,8 @@ impl RuntimeBuilder {
                 continue;
             }
             let (workers, required) = (self.workers.as_ref(), &self.required_layers);
-            if let Some(driver) = driver_of(kind, workers, &self.timeouts, required)? {
+            let folders = self.folders.as_ref();
+            if let Some(driver) = driver_of(kind, workers, &self.timeouts, required, folders)? {
                 self.drivers.insert(kind, driver);
             }
         }

@@ -11,21 +11,23 @@ use crate::driver::Driver;
 use crate::driver::builtin::BuiltinDriver;
 use crate::driver::native::NativeDriver;
 use crate::driver::wasm::{self, WasmDriver};
-use crate::{LaunchError, Layer, RegisterError, RuntimeKind, Timeouts, Workers};
+use crate::{FolderRoot, LaunchError, Layer, RegisterError, RuntimeKind, Timeouts, Workers};
 
-/// The driver for plugins of that kind. Builtins need no workers; processes stand behind the `required` walls.
+/// The driver for plugins of that kind. Builtins need no workers; processes stand behind the `required` walls, and
+/// components use the folders that they are granted.
 pub(super) fn driver_of(
     kind: RuntimeKind,
     workers: Option<&Workers>,
     timeouts: &Timeouts,
     required: &BTreeSet<Layer>,
+    folders: Option<&FolderRoot>,
 ) -> Result<Option<Arc<dyn Driver>>, LaunchError> {
     Ok(match (kind, workers) {
         (RuntimeKind::Builtin, _) => Some(Arc::new(BuiltinDriver::new(timeouts))),
-        (RuntimeKind::Wasm, Some(workers)) => Some(Arc::new(WasmDriver::new(
-            workers.clone(),
-            timeouts.clone(),
-        )?)),
+        (RuntimeKind::Wasm, Some(workers)) => {
+            let driver = WasmDriver::new(workers.clone(), timeouts.clone())?;
+            Some(Arc::new(driver.with_folders(folders.cloned())))
+        }
         (RuntimeKind::Native, Some(workers)) => Some(Arc::new(NativeDriver::new(
             workers.clone(),
             timeouts.clone(),

@@ -78,7 +78,7 @@ fn sandbox(plan: &ProcessPlan, protections: &Protections, user: u32) -> Sandbox 
         memory_bytes: limits.memory_bytes,
         processes: limits.processes,
         cpu_weight: limits.cpu_weight,
-        network: plan.grants.has(Grant::Network),
+        network: plan.grants.has(&Grant::Network),
         as_file: plan.process.re_executes,
     }
 }

@@ -397,6 +397,8 @@ const WASI_IMPORTS: &[&str] = &[
     "wasi:clocks/monotonic-clock",
     "wasi:random/random",
     "wasi:random/insecure-seed",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
 ];
 
 fn is_granted(name: &str) -> bool {
@@ -565,6 +567,7 @@ mod tests {
             "palisade:plugin/types@0.1.9",
             "wasi:io/poll@0.2.0",
             "wasi:cli/terminal-stderr@0.2.99",
+            "wasi:filesystem/preopens@0.2.6",
         ];
         judge(&inspection(&imports, &["palisade:plugin/backend@0.1.0"])).unwrap();
     }
@@ -573,7 +576,7 @@ mod tests {
     fn every_other_import_is_refused_by_name() {
         let others = [
             "wasi:sockets/tcp@0.2.6",
-            "wasi:filesystem/types@0.2.6",
+            "wasi:http/outgoing-handler@0.2.6",
             "wasi:random/insecure@0.2.6",
             "wasi:io/poll@0.3.0",
             "wasi:io/poll@0.2.0-rc-2023-11-10",

@@ -11,14 +11,16 @@ use tokio::sync::Semaphore;
 use super::ask::{Ask, Cleanup, Exists, Handle, Initialize, Invalidate};
 use super::compile::Compiled;
 use super::convert;
+use super::files::Granted;
 use super::mount::{Leased, Mount, Served};
 use super::pool::Pool;
-use super::store::StoreMaker;
+use super::store::{Offer, StoreMaker};
 use super::threads::{GuestThreads, Place};
+use super::wasi;
 use super::witness::Witness;
 use crate::driver::{Exit, Instance, LaunchPlan};
 use crate::services::Deadline;
-use crate::{CallError, Isolation, LaunchError};
+use crate::{CallError, FolderRoot, Isolation, LaunchError};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SectionFacts};
 
 /// Idle stores that a mount keeps, at the most: each holds one of the places that all mounts share.
@@ -41,10 +43,13 @@ impl WasmInstance {
         compiled: &Compiled,
         threads: Arc<GuestThreads>,
         places: Arc<Semaphore>,
+        folders: Option<&FolderRoot>,
         step_limit: Duration,
     ) -> Result<Self, LaunchError> {
         let place = threads.place(&plan.limits);
-        let (plugin_type, mount) = (plan.plugin_type, Arc::new(mount(plan, compiled, places)));
+        let folders = Granted::open(folders, &plan.grants, &plan.limits, &plan.label)?;
+        let plugin_type = plan.plugin_type;
+        let mount = Arc::new(mount(plan, compiled, folders, places));
         let description = describe(&mount, &place, step_limit).await?;
         check_description(&mount.label, plugin_type, &compiled.facts, &description)?;
         set_up(&mount, &place, step_limit).await?;
@@ -188,7 +193,7 @@ impl Instance for WasmInstance {
     }
 }
 
-fn mount(plan: LaunchPlan, compiled: &Compiled, places: Arc<Semaphore>) -> Mount {
+fn mount(plan: LaunchPlan, compiled: &Compiled, folders: Granted, places: Arc<Semaphore>) -> Mount {
     let (isolation, concurrency) = (plan.limits.isolation, plan.limits.concurrency);
     let idle_max = match isolation {
         Isolation::Call => 0,
@@ -201,6 +206,10 @@ fn mount(plan: LaunchPlan, compiled: &Compiled, places: Arc<Semaphore>) -> Mount
                 services: Arc::clone(&plan.services),
                 limits: plan.limits,
                 label: plan.label.clone(),
+            },
+            Offer {
+                environment: wasi::environment(&plan.process.env),
+                folders: Arc::new(folders),
             },
             places,
         ),

@@ -12,10 +12,11 @@ use wasmtime::component::ResourceTable;
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::bindings::{Secrets, SecretsPre};
+use super::files::{Files, Granted};
 use super::limiter::{Held, Limiter};
 use super::recorder::Recorder;
 use super::services::{Meter, bounded_table};
-use super::wasi::Wasi;
+use super::wasi::{Environment, Wasi};
 use super::witness::Witness;
 use crate::CallError;
 use crate::services::{Changes, Cursor, MountServices, Scope, StoreId};
@@ -37,14 +38,22 @@ pub(super) struct StoreState {
     pub(super) table: ResourceTable,
     pub(super) open_transactions: usize,
     pub(super) wasi: Wasi,
+    pub(super) files: Files,
     pub(super) recorder: Recorder,
     pub(super) limiter: Limiter,
+}
+
+/// What an entry is granted besides the contract.
+pub(super) struct Offer {
+    pub(super) environment: Environment,
+    pub(super) folders: Arc<Granted>,
 }
 
 /// Makes the stores of one mount.
 pub(super) struct StoreMaker {
     component: SecretsPre<StoreState>,
     witness: Arc<Witness>,
+    offer: Offer,
     held: Arc<AtomicU64>,
     places: Arc<Semaphore>,
 }
@@ -54,11 +63,13 @@ impl StoreMaker {
     pub(super) fn new(
         component: SecretsPre<StoreState>,
         witness: Witness,
+        offer: Offer,
         places: Arc<Semaphore>,
     ) -> Self {
         Self {
             component,
             witness: Arc::new(witness),
+            offer,
             held: Arc::default(),
             places,
         }
@@ -120,7 +131,8 @@ impl StoreMaker {
             meter: Meter::default(),
             table: bounded_table(),
             open_transactions: 0,
-            wasi: Wasi::new(services),
+            wasi: Wasi::new(services, &self.offer.environment),
+            files: Files::new(&self.offer.folders),
             recorder: Recorder::new(),
             limiter: Limiter::new(limits, Held::of(&self.held)),
         };
@@ -225,43 +237,50 @@ impl GuestStore {
     pub(super) async fn describe(&mut self) -> wasmtime::Result<backend::Description> {
         let (backend, store) = self.asked("describe");
         let answer = backend.call_describe(store).await?;
-        Ok(self.answered(answer))
+        self.answered();
+        Ok(answer)
     }
 
     pub(super) async fn setup(&mut self, config: &backend::SetupConfig) -> Answer<()> {
         let (backend, store) = self.asked("setup");
         let answer = backend.call_setup(store, config).await?;
-        Ok(self.answered(answer))
+        self.answered();
+        Ok(answer)
     }
 
     pub(super) async fn initialize(&mut self) -> Answer<()> {
         let (backend, store) = self.asked("initialize");
         let answer = backend.call_initialize(store).await?;
-        Ok(self.answered(answer))
+        self.answered();
+        Ok(answer)
     }
 
     pub(super) async fn handle(&mut self, request: &wit::Request) -> Answer<Option<wit::Response>> {
         let (backend, store) = self.asked("handle-request");
         let answer = backend.call_handle_request(store, request).await?;
-        Ok(self.answered(answer))
+        self.answered();
+        Ok(answer)
     }
 
     pub(super) async fn exists(&mut self, request: &wit::Request) -> Answer<backend::Existence> {
         let (backend, store) = self.asked("check-existence");
         let answer = backend.call_check_existence(store, request).await?;
-        Ok(self.answered(answer))
+        self.answered();
+        Ok(answer)
     }
 
     pub(super) async fn invalidate(&mut self, key: &str) -> wasmtime::Result<()> {
         let (backend, store) = self.asked("invalidate-key");
-        let answer = backend.call_invalidate_key(store, key).await?;
-        Ok(self.answered(answer))
+        backend.call_invalidate_key(store, key).await?;
+        self.answered();
+        Ok(())
     }
 
     pub(super) async fn cleanup(&mut self) -> wasmtime::Result<()> {
         let (backend, store) = self.asked("cleanup");
-        let answer = backend.call_cleanup(store).await?;
-        Ok(self.answered(answer))
+        backend.call_cleanup(store).await?;
+        self.answered();
+        Ok(())
     }
 
     /// The guest runs from here until it has [`answered`](Self::answered).
@@ -270,8 +289,7 @@ impl GuestStore {
         (self.exports.palisade_plugin_backend(), &mut self.store)
     }
 
-    fn answered<T>(&mut self, answer: T) -> T {
+    fn answered(&mut self) {
         self.store.data_mut().recorder.end();
-        answer
     }
 }

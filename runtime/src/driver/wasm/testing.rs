@@ -40,7 +40,8 @@ pub(super) async fn start_bytes(bytes: &[u8], limits: Limits) -> Result<Running,
     let plan = plan(limits, Arc::clone(&services));
     let threads = Arc::new(GuestThreads::start().unwrap());
     let step_limit = Duration::from_secs(5);
-    let instance = WasmInstance::start(plan, &compiled, threads, shared.places, step_limit).await?;
+    let instance =
+        WasmInstance::start(plan, &compiled, threads, shared.places, None, step_limit).await?;
     Ok(Running { instance, services })
 }
 

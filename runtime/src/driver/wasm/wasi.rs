@@ -1,5 +1,5 @@
-//! The WASI interfaces that standard libraries import, one by one, with nothing behind them: no environment, no
-//! arguments, a closed input, and output that goes line by line into the plugin's bounded log.
+//! The WASI interfaces that standard libraries import, one by one, with nothing behind them but what the entry states: its
+//! environment, no arguments, a closed input, and output that goes line by line into the plugin's bounded log.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +16,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use super::clocks;
+use super::files;
 use super::random;
 use super::store::{HANDLES_MAX, StoreState};
 use crate::services::MountServices;
@@ -37,7 +38,8 @@ pub(super) fn link(linker: &mut Linker<StoreState>) -> Result<()> {
     wasi_clocks::monotonic_clock::add_to_linker::<_, WasiClocks>(linker, |state| {
         state.noted("wasi:clocks/monotonic-clock").clocks()
     })?;
-    random::link(linker)
+    random::link(linker)?;
+    files::link(linker)
 }
 
 fn link_cli(linker: &mut Linker<StoreState>) -> Result<()> {
@@ -60,18 +62,31 @@ impl HasData for Table {
     type Data<'a> = &'a mut ResourceTable;
 }
 
+/// The variables that an entry states, each with its value.
+pub(super) type Environment = Arc<[(String, String)]>;
+
+/// Reads what an entry states; registration has seen that each is `NAME=value`.
+pub(super) fn environment(stated: &[String]) -> Environment {
+    let pairs = stated.iter().filter_map(|entry| entry.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
 /// A store's WASI context, made when the guest first asks for it: most requests never do.
 pub(super) struct Wasi {
     context: Option<WasiCtx>,
+    environment: Environment,
     stdout: Output,
     stderr: Output,
 }
 
 impl Wasi {
     /// No context yet; output will go to `services`.
-    pub(super) fn new(services: &Arc<MountServices>) -> Self {
+    pub(super) fn new(services: &Arc<MountServices>, environment: &Environment) -> Self {
         Self {
             context: None,
+            environment: Arc::clone(environment),
             stdout: Output::new("stdout", services),
             stderr: Output::new("stderr", services),
         }
@@ -84,11 +99,12 @@ impl Wasi {
     }
 
     fn context(&mut self) -> &mut WasiCtx {
-        let (stdout, stderr) = (&self.stdout, &self.stderr);
+        let (stdout, stderr, environment) = (&self.stdout, &self.stderr, &self.environment);
         self.context.get_or_insert_with(|| {
             WasiCtx::builder()
                 .stdout(stdout.clone())
                 .stderr(stderr.clone())
+                .envs(environment)
                 .wall_clock(clocks::WallClock)
                 .monotonic_clock(clocks::MonotonicClock::new())
                 .build()

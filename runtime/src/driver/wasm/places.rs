@@ -1,0 +1,253 @@
+//! How many stores are alive: of one entry, and of all, since each takes address space of which there is only so much.
+//!
+//! A store that waits for its next request gives way to one that is needed now.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
+
+use super::pool::Pool;
+use crate::CallError;
+use crate::services::Deadline;
+
+/// How long before the deadline a request gives up waiting: whoever waits for it is still there to hear why.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// Idle stores that are dropped at once when there is no place: looking for them costs more than dropping one.
+const EVICTED_AT_ONCE: usize = 8;
+
+/// Every store that may be alive.
+pub(super) struct Places {
+    stores_max: u32,
+    all: Arc<Semaphore>,
+    waiting: AtomicU32,
+    entries: Mutex<HashMap<Key, Weak<Share>>>,
+}
+
+/// An entry and its share: another registration may have given it another one.
+type Key = (String, u32);
+
+/// The stores that one entry may have alive, over all its mounts.
+pub(super) struct Share {
+    places: Arc<Places>,
+    stores_max: u32,
+    own: Arc<Semaphore>,
+    waiting: AtomicU32,
+    /// The pools of its mounts.
+    pools: Mutex<Vec<Weak<Pool>>>,
+}
+
+/// Held by a store.
+pub(super) struct PlaceOf {
+    _own: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Places {
+    /// So many for everybody.
+    pub(super) fn new(stores_max: u32) -> Arc<Self> {
+        Arc::new(Self {
+            stores_max,
+            all: Arc::new(Semaphore::new(stores_max as usize)),
+            waiting: AtomicU32::new(0),
+            entries: Mutex::default(),
+        })
+    }
+
+    /// The share of an entry, which all its mounts have together.
+    pub(super) fn share(self: &Arc<Self>, entry: &str, stores_max: u32) -> Arc<Share> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (entry.to_owned(), stores_max);
+        if let Some(share) = entries.get(&key).and_then(Weak::upgrade) {
+            return share;
+        }
+        entries.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Share {
+            places: Arc::clone(self),
+            stores_max,
+            own: Arc::new(Semaphore::new(stores_max as usize)),
+            waiting: AtomicU32::new(0),
+            pools: Mutex::default(),
+        });
+        entries.insert(key, Arc::downgrade(&share));
+        share
+    }
+
+    /// Drops some idle stores, of whatever entry.
+    fn evict(&self) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let shares: Vec<_> = entries.values().filter_map(Weak::upgrade).collect();
+        drop(entries);
+        let mut left = EVICTED_AT_ONCE;
+        for share in shares {
+            left -= share.evict(left);
+        }
+    }
+}
+
+impl Share {
+    /// Counts a mount's idle stores among those that give way.
+    pub(super) fn add_pool(&self, pool: &Arc<Pool>) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+
+    /// Whether somebody waits for a place, so that no store is kept for later.
+    pub(super) fn is_wanted(&self) -> bool {
+        let waits = |waiting: &AtomicU32| waiting.load(Ordering::Relaxed) > 0;
+        waits(&self.waiting) || waits(&self.places.waiting)
+    }
+
+    /// A place, waited for until shortly before the deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NoStore`] with whose places are all taken.
+    pub(super) async fn place(
+        &self,
+        plugin: &str,
+        deadline: Deadline,
+    ) -> Result<PlaceOf, CallError> {
+        let own = match Arc::clone(&self.own).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                self.evict(EVICTED_AT_ONCE);
+                let place = wait(&self.own, &self.waiting, deadline).await;
+                place.ok_or_else(|| no_store(plugin, "its entry", self.stores_max, deadline))?
+            }
+        };
+        let all = &self.places;
+        let of_all = match Arc::clone(&all.all).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                all.evict();
+                let place = wait(&all.all, &all.waiting, deadline).await;
+                place.ok_or_else(|| no_store(plugin, "this server", all.stores_max, deadline))?
+            }
+        };
+        Ok(PlaceOf {
+            _own: own,
+            _of_all: of_all,
+        })
+    }
+
+    /// Drops up to so many idle stores, and says how many.
+    fn evict(&self, stores_max: usize) -> usize {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pools: Vec<_> = pools.iter().filter_map(Weak::upgrade).collect();
+        // Unmapping memory takes its time, and happens without the lock.
+        let stores = pools.iter().filter_map(|pool| pool.give_way());
+        stores.take(stores_max).map(drop).count()
+    }
+}
+
+async fn wait(
+    places: &Arc<Semaphore>,
+    waiting: &AtomicU32,
+    deadline: Deadline,
+) -> Option<OwnedSemaphorePermit> {
+    let _waiting = Waiting::among(waiting);
+    let until = deadline.at() - MARGIN.min(deadline.left() / 8);
+    let place = timeout_at(until.into(), Arc::clone(places).acquire_owned()).await;
+    place.ok()?.ok()
+}
+
+fn no_store(plugin: &str, whose: &'static str, stores: u32, deadline: Deadline) -> CallError {
+    CallError::NoStore {
+        plugin: plugin.to_owned(),
+        whose,
+        stores,
+        waited: deadline.limit(),
+    }
+}
+
+/// One who waits; no more when it is dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn among(waiting: &'a AtomicU32) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(20))
+    }
+
+    fn at_once() -> Deadline {
+        Deadline::after(Duration::from_millis(40))
+    }
+
+    async fn taken(share: &Share, count: u32) -> Vec<PlaceOf> {
+        let mut held = Vec::new();
+        for _ in 0..count {
+            held.push(share.place("p", soon()).await.unwrap());
+        }
+        held
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_has_its_share_leaves_the_rest_to_others() {
+        let places = Places::new(10);
+        let (greedy, modest) = (places.share("greedy", 4), places.share("modest", 4));
+        let _held = taken(&greedy, 4).await;
+        match greedy.place("greedy", at_once()).await.err() {
+            Some(CallError::NoStore { whose, stores, .. }) => {
+                assert_eq!((whose, stores), ("its entry", 4));
+            }
+            _ => panic!("there was a fifth"),
+        }
+        assert!(modest.place("modest", at_once()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn mounts_of_one_entry_have_one_share() {
+        let places = Places::new(10);
+        let (one, two) = (places.share("kv", 4), places.share("kv", 4));
+        assert!(Arc::ptr_eq(&one, &two));
+        assert!(!Arc::ptr_eq(&one, &places.share("kv", 5)));
+    }
+
+    #[tokio::test]
+    async fn when_all_are_taken_it_is_said_whose_they_are() {
+        let places = Places::new(2);
+        let _held = taken(&places.share("one", 2), 2).await;
+        match places.share("two", 2).place("two", at_once()).await.err() {
+            Some(CallError::NoStore { whose, stores, .. }) => {
+                assert_eq!((whose, stores), ("this server", 2));
+            }
+            _ => panic!("there was a third"),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_known_and_gets_the_next_place() {
+        let places = Places::new(1);
+        let share = places.share("kv", 1);
+        let held = taken(&share, 1).await;
+        let second = share.place("kv", soon());
+        tokio::pin!(second);
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(share.is_wanted());
+        drop(held);
+        assert!(second.await.is_ok());
+        assert!(!share.is_wanted());
+    }
+}

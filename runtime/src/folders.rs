@@ -1,0 +1,181 @@
+//! The folders that an operator lets plugins use: opened once beneath one root, with what is in them counted.
+
+mod account;
+mod census;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use tokio::sync::Semaphore;
+
+pub(crate) use account::{Account, Full, Reserved};
+
+use crate::{FolderAccess, FolderGrant, GrammarError, Limits};
+
+/// Files that all plugins together may have open, at the most.
+const DESCRIPTORS_MAX: u64 = 4096;
+
+/// The folder in which the operator makes folders for plugins.
+#[derive(Clone)]
+pub struct FolderRoot(Arc<Root>);
+
+struct Root {
+    descriptor: OwnedFd,
+    /// One permit for each file that plugins may have open.
+    descriptors: Arc<Semaphore>,
+    /// What is known of each folder that some plugin may write to.
+    accounts: Mutex<HashMap<String, Weak<Account>>>,
+}
+
+/// A folder that is open for one plugin.
+pub(crate) struct Folder {
+    pub(crate) name: String,
+    pub(crate) handle: File,
+    /// Where what it writes is counted; none where it may not write.
+    pub(crate) account: Option<Quota>,
+    /// One permit for each file that all plugins together may have open.
+    pub(crate) descriptors: Arc<Semaphore>,
+}
+
+/// A folder's account as one entry may use it.
+#[derive(Clone)]
+pub(crate) struct Quota {
+    pub(crate) account: Arc<Account>,
+    pub(crate) bytes_max: u64,
+    pub(crate) files_max: u64,
+}
+
+impl FolderRoot {
+    /// Opens the directory at an absolute path that is no symlink.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the path.
+    pub fn open(path: &Path) -> Result<Self, GrammarError> {
+        let shown = path.display().to_string();
+        let descriptor = crate::catalog::open_directory(path)
+            .map_err(|fault| GrammarError::new("root of folders", &shown, &fault))?;
+        Ok(Self(Arc::new(Root {
+            descriptor,
+            descriptors: Arc::new(Semaphore::new(descriptors_max())),
+            accounts: Mutex::default(),
+        })))
+    }
+
+    /// Opens a folder for an entry with those limits.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be opened, in words.
+    pub(crate) fn folder(&self, grant: &FolderGrant, limits: &Limits) -> Result<Folder, String> {
+        let name = grant.name();
+        let handle = self.beneath(name)?;
+        let account = match grant.access() {
+            FolderAccess::ReadOnly => None,
+            FolderAccess::ReadWrite => Some(Quota {
+                account: self
+                    .account(name, &handle)
+                    .map_err(|error| error.to_string())?,
+                bytes_max: limits.folder_bytes,
+                files_max: limits.folder_files,
+            }),
+        };
+        Ok(Folder {
+            name: name.to_owned(),
+            handle,
+            account,
+            descriptors: Arc::clone(&self.0.descriptors),
+        })
+    }
+
+    fn beneath(&self, name: &str) -> Result<File, String> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let opened = rustix::fs::openat2(&self.0.descriptor, name, flags, Mode::empty(), resolve);
+        opened.map(File::from).map_err(|error| match error {
+            Errno::NOENT => "it does not exist; make it beneath the root of folders".to_owned(),
+            Errno::NOTDIR | Errno::LOOP => {
+                "it is not a directory, or a symbolic link; give the directory itself".to_owned()
+            }
+            Errno::NOSYS => "this kernel has no openat2; Linux 5.6 has it".to_owned(),
+            other => other.to_string(),
+        })
+    }
+
+    /// One account for all who write to the folder: what one of them wrote is there for the others too.
+    fn account(&self, name: &str, handle: &File) -> std::io::Result<Arc<Account>> {
+        let mut accounts = self
+            .0
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(name).and_then(Weak::upgrade) {
+            return Ok(account);
+        }
+        accounts.retain(|_, account| account.strong_count() > 0);
+        let account = Arc::new(Account::of(handle.try_clone()?));
+        accounts.insert(name.to_owned(), Arc::downgrade(&account));
+        Ok(account)
+    }
+}
+
+/// A quarter of what this process may have open; the rest is for its connections and its own files.
+fn descriptors_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let quarter = limit.map_or(DESCRIPTORS_MAX, |limit| limit / 4);
+    usize::try_from(quarter.min(DESCRIPTORS_MAX)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Grants;
+
+    fn grant(words: &str) -> FolderGrant {
+        let grants = Grants::stated(&[words.to_owned()]).unwrap();
+        grants.folders().next().unwrap().clone()
+    }
+
+    fn root() -> (tempfile::TempDir, FolderRoot) {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().canonicalize().unwrap();
+        std::fs::create_dir(path.join("spool")).unwrap();
+        std::os::unix::fs::symlink("spool", path.join("link")).unwrap();
+        std::fs::write(path.join("file"), "x").unwrap();
+        let root = FolderRoot::open(&path).unwrap();
+        (place, root)
+    }
+
+    #[test]
+    fn only_a_folder_beneath_the_root_is_opened() {
+        let (_place, root) = root();
+        let limits = Limits::default();
+        assert!(root.folder(&grant("folder:spool:ro"), &limits).is_ok());
+        for (name, fault) in [
+            ("none", "does not exist"),
+            ("link", "symbolic link"),
+            ("file", "not a directory"),
+        ] {
+            let opened = root.folder(&grant(&format!("folder:{name}:rw")), &limits);
+            let told = opened.err().unwrap();
+            assert!(told.contains(fault), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn all_who_write_to_a_folder_have_one_account() {
+        let (_place, root) = root();
+        let account = |words| {
+            let folder = root.folder(&grant(words), &Limits::default()).unwrap();
+            folder.account.map(|quota| quota.account)
+        };
+        assert!(account("folder:spool:ro").is_none());
+        let (one, two) = (account("folder:spool:rw"), account("folder:spool:rw"));
+        assert!(Arc::ptr_eq(&one.unwrap(), &two.unwrap()));
+    }
+}

@@ -1,0 +1,224 @@
+//! How full a folder is. What is written is counted at its most; what was removed is found by counting again.
+//!
+//! A count may be too high and is never too low: only when a write finds no room is the folder looked through, so a
+//! plugin that writes and removes pays for one look at each quota's worth of writing.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Quota;
+use super::census::{self, Contents};
+
+/// What a file system gives at least, and takes at least for one more piece of a file.
+const BLOCK_BYTES: u64 = 4096;
+
+/// What one folder holds.
+pub(crate) struct Account {
+    handle: File,
+    used: Mutex<Used>,
+    /// Held by whoever looks through the folder: the others wait for what is found.
+    counting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Used {
+    /// What was there at the last look, and was written since.
+    there: Contents,
+    /// What is being written.
+    pending: Contents,
+    /// What was written since the look that is under way began.
+    meanwhile: Contents,
+    /// Whether anybody has looked yet.
+    is_known: bool,
+}
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The folder holds all the bytes that it may.
+    Bytes,
+    /// The folder holds all the files that it may.
+    Files,
+    /// The folder cannot be looked through, so nothing is added to it.
+    Uncountable,
+}
+
+/// Room for something that is being written; it counts as written once this is dropped.
+pub(crate) struct Reserved {
+    account: Arc<Account>,
+    room: Contents,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut used = self.account.used();
+        used.pending -= self.room;
+        used.there += self.room;
+        used.meanwhile += self.room;
+    }
+}
+
+impl Account {
+    pub(super) fn of(handle: File) -> Self {
+        Self {
+            handle,
+            used: Mutex::default(),
+            counting: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Quota {
+    /// The most bytes that may be written at once, as far as is known.
+    pub(crate) fn writable(&self) -> u64 {
+        let used = *self.account.used();
+        if !used.is_known {
+            return 0;
+        }
+        let taken = used.there + used.pending;
+        let left = self.bytes_max.saturating_sub(taken.bytes);
+        // The last piece may begin in one block and end in another.
+        (left / BLOCK_BYTES).saturating_sub(1) * BLOCK_BYTES
+    }
+
+    /// Room for so many bytes in one piece, if there is some as far as is known.
+    pub(crate) fn try_bytes(&self, bytes: u64) -> Result<Reserved, Full> {
+        let bytes = (bytes.div_ceil(BLOCK_BYTES) + 1).saturating_mul(BLOCK_BYTES);
+        self.try_room(Contents { bytes, files: 0 })
+    }
+
+    /// Room for so many bytes in one piece, after another look if there seems to be none.
+    pub(crate) async fn bytes(&self, bytes: u64) -> Result<Reserved, Full> {
+        if let Ok(reserved) = self.try_bytes(bytes) {
+            return Ok(reserved);
+        }
+        self.look().await?;
+        self.try_bytes(bytes)
+    }
+
+    /// Room for one more file or folder.
+    pub(crate) async fn file(&self) -> Result<Reserved, Full> {
+        let file = Contents {
+            bytes: BLOCK_BYTES,
+            files: 1,
+        };
+        if let Ok(reserved) = self.try_room(file) {
+            return Ok(reserved);
+        }
+        self.look().await?;
+        self.try_room(file)
+    }
+
+    /// Looks through the folder.
+    pub(crate) async fn look(&self) -> Result<(), Full> {
+        let _counting = self.account.counting.lock().await;
+        self.account.used().meanwhile = Contents::default();
+        let handle = self.account.handle.try_clone();
+        let files_max = self.files_max;
+        let counted = tokio::task::spawn_blocking(move || census::count(handle?, files_max));
+        let counted = counted.await.map_err(std::io::Error::other).flatten();
+        let mut used = self.account.used();
+        match counted {
+            Ok(contents) => {
+                used.there = contents + used.meanwhile;
+                used.is_known = true;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a folder of a plugin cannot be counted; nothing is added to it");
+                used.is_known = false;
+                Err(Full::Uncountable)
+            }
+        }
+    }
+
+    fn try_room(&self, room: Contents) -> Result<Reserved, Full> {
+        let mut used = self.account.used();
+        if !used.is_known {
+            return Err(Full::Uncountable);
+        }
+        let asked = used.there + used.pending + room;
+        if asked.files > self.files_max && room.files > 0 {
+            return Err(Full::Files);
+        }
+        if asked.bytes > self.bytes_max {
+            return Err(Full::Bytes);
+        }
+        used.pending += room;
+        Ok(Reserved {
+            account: Arc::clone(&self.account),
+            room,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn quota(bytes_max: u64, files_max: u64) -> (tempfile::TempDir, Quota) {
+        let place = tempfile::tempdir().unwrap();
+        let account = Arc::new(Account::of(File::open(place.path()).unwrap()));
+        let quota = Quota {
+            account,
+            bytes_max,
+            files_max,
+        };
+        (place, quota)
+    }
+
+    #[tokio::test]
+    async fn what_is_there_already_counts() {
+        let (place, quota) = quota(64 << 10, 10);
+        fs::write(place.path().join("big"), vec![1; 60 << 10]).unwrap();
+        assert_eq!(quota.bytes(8 << 10).await.err(), Some(Full::Bytes));
+        fs::remove_file(place.path().join("big")).unwrap();
+        assert!(quota.bytes(8 << 10).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_being_written_counts_and_what_was_not_written_is_found_out() {
+        let (_place, quota) = quota(64 << 10, 10);
+        let first = quota.bytes(40 << 10).await.unwrap();
+        assert_eq!(quota.bytes(40 << 10).await.err(), Some(Full::Bytes));
+        drop(first);
+        // It is counted as written until somebody looks.
+        assert!(quota.try_bytes(40 << 10).is_err());
+        assert!(quota.bytes(40 << 10).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn small_pieces_count_as_the_blocks_that_they_may_take() {
+        let (_place, quota) = quota(16 << 10, 10);
+        quota.look().await.unwrap();
+        let pieces: Vec<_> = std::iter::from_fn(|| quota.try_bytes(1).ok()).collect();
+        assert_eq!(pieces.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn files_and_folders_are_counted() {
+        let (place, quota) = quota(1 << 20, 3);
+        fs::create_dir(place.path().join("a")).unwrap();
+        fs::write(place.path().join("a/b"), "").unwrap();
+        let third = quota.file().await.unwrap();
+        assert_eq!(quota.file().await.err(), Some(Full::Files));
+        drop(third);
+        assert!(quota.file().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_more_than_it_may_hold_takes_nothing_and_is_not_counted_to_its_end() {
+        let (place, quota) = quota(1 << 20, 3);
+        for number in 0..20 {
+            fs::write(place.path().join(number.to_string()), "").unwrap();
+        }
+        assert_eq!(quota.file().await.err(), Some(Full::Files));
+        assert_eq!(quota.bytes(1).await.err(), Some(Full::Bytes));
+        assert_eq!(quota.account.used().there.files, 4);
+    }
+}
