@@ -19,6 +19,7 @@ mod grants;
 mod id;
 mod lifecycle;
 mod limits;
+mod profile;
 mod runtime;
 // Reachable for this crate's own tests, which start processes and so need a `main` of their own; no part of the surface.
 #[doc(hidden)]
@@ -31,5 +32,6 @@ pub use grants::{FolderAccess, FolderGrant, Grant, Grants, ProcessOptions};
 pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};
 pub use limits::{Isolation, Limits, RuntimeKind, Timeouts};
 pub use palisade_contract as contract;
+pub use profile::Profile;
 pub use runtime::{MountInfo, NewMount, Route, Runtime, RuntimeBuilder};
 pub use worker::{Layer, Protections, Workers, enter_worker};

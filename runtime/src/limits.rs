@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::GrammarError;
+use crate::{GrammarError, Profile};
 
 /// How an entry runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,6 +109,8 @@ pub struct Limits {
     pub folder_bytes: u64,
     /// Of a component: files and folders that may lie in a folder that it writes to.
     pub folder_files: u64,
+    /// How large a component may be.
+    pub profile: Profile,
 }
 
 impl Default for Limits {
@@ -127,6 +129,7 @@ impl Default for Limits {
             isolation: Isolation::Call,
             folder_bytes: 64 << 20,
             folder_files: 1024,
+            profile: Profile::Ordinary,
         }
     }
 }
@@ -266,6 +269,8 @@ pub struct Timeouts {
     pub inspect: Duration,
     /// For compiling a component in its worker.
     pub compile: Duration,
+    /// For compiling one of the profile `large`: Python's takes 20 seconds of a processor that does nothing else.
+    pub compile_large: Duration,
 }
 
 impl Default for Timeouts {
@@ -277,6 +282,7 @@ impl Default for Timeouts {
             grace: Duration::from_secs(2),
             inspect: Duration::from_secs(10),
             compile: Duration::from_secs(60),
+            compile_large: Duration::from_secs(300),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use palisade_runtime::catalog::{EntryKey, Manifest, PluginDirectory};
 use palisade_runtime::contract::PluginType;
-use palisade_runtime::{ErrorKind, Grant, Layer, Limits, RuntimeKind};
+use palisade_runtime::{ErrorKind, Grant, Layer, Limits, Profile, RuntimeKind};
 use palisade_tests::{Guest, Harness, texts};
+use serde_json::json;
 
 use crate::case::cases;
 
@@ -29,6 +30,8 @@ cases! {
     a_limit_is_kept_with_its_entry,
     what_a_process_is_granted_is_kept_with_its_entry,
     a_grant_that_is_none_is_refused_with_those_that_are,
+    a_profile_is_kept_with_its_component_and_refused_for_a_process,
+    a_component_runs_in_the_engine_of_its_profile,
     a_component_that_imports_too_much_is_refused_by_name,
     a_component_that_exports_nothing_is_refused,
     a_component_of_another_type_is_refused,
@@ -278,6 +281,57 @@ async fn a_limit_is_kept_with_its_entry(h: Harness) {
         ..Limits::of(RuntimeKind::Native)
     };
     assert_eq!(stored.limits, expected);
+}
+
+async fn a_profile_is_kept_with_its_component_and_refused_for_a_process(h: Harness) {
+    let large = |manifest| Manifest {
+        profile: Some(Profile::Large),
+        ..manifest
+    };
+    let digest = h.place_guest(Guest::Hostile).unwrap();
+    let (kind, said) = refused(&h, large(h.manifest(Guest::Hostile, digest))).await;
+    assert_eq!(kind, ErrorKind::InvalidInput, "{said}");
+    assert!(
+        said.contains("profile means nothing for a native plugin"),
+        "{said}"
+    );
+
+    let component = std::fs::read(Guest::Hostile.component()).unwrap();
+    let digest = h.place("hostile", &component);
+    for (manifest, profile) in [
+        (
+            h.manifest(Guest::Hostile, digest.clone()),
+            Profile::Ordinary,
+        ),
+        (large(h.manifest(Guest::Hostile, digest)), Profile::Large),
+    ] {
+        h.runtime.register(manifest).await.unwrap();
+        let stored = h.runtime.entry(&key("hostile")).await.unwrap().unwrap();
+        assert_eq!(stored.limits.profile, profile);
+        let listed = h.runtime.entries().await.unwrap();
+        assert!(listed.iter().any(|entry| entry.profile == Some(profile)));
+    }
+}
+
+async fn a_component_runs_in_the_engine_of_its_profile(h: Harness) {
+    let component = std::fs::read(Guest::Kv.component()).unwrap();
+    let digest = h.place("kv", &component);
+    for (path, profile) in [("kv", Profile::Ordinary), ("large", Profile::Large)] {
+        let manifest = Manifest {
+            profile: Some(profile),
+            ..h.manifest(Guest::Kv, digest.clone())
+        };
+        h.runtime.register(manifest).await.unwrap();
+        h.enable(path, Guest::Kv, &[]).await.unwrap();
+        let data = format!("{path}/data/a");
+        h.write(&data, json!({ "data": { "k": path } }))
+            .await
+            .unwrap();
+        assert_eq!(h.read(&data).await.unwrap()["data"]["k"], path);
+    }
+    // From one engine to the other, with what was written.
+    h.reload("kv").await.unwrap();
+    assert_eq!(h.read("kv/data/a").await.unwrap()["data"]["k"], "kv");
 }
 
 async fn a_component_that_imports_too_much_is_refused_by_name(h: Harness) {

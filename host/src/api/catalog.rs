@@ -64,6 +64,9 @@ fn detail(entry: &EntrySummary) -> Value {
         "builtin": builtin,
         "runtime": entry.runtime.as_str(),
     });
+    if let Some(profile) = entry.profile {
+        detail["profile"] = json!(profile.as_str());
+    }
     if let Some(digest) = &entry.sha256 {
         detail["sha256"] = json!(digest.to_string());
     }
@@ -142,6 +145,7 @@ async fn register(
         env: fields.list("env")?,
         runtime: word(&fields, "runtime")?,
         isolation: word(&fields, "isolation")?,
+        profile: word(&fields, "profile")?,
         limits: fields.texts("limits")?,
         grants: fields.list("grants")?,
         re_executes: fields.flag("re_executes")?,
@@ -224,7 +228,10 @@ fn entry_info(entry: &Entry) -> Value {
         "grants": entry.grants,
     });
     match entry.runtime {
-        RuntimeKind::Wasm => info["isolation"] = json!(isolation),
+        RuntimeKind::Wasm => {
+            info["isolation"] = json!(isolation);
+            info["profile"] = json!(entry.limits.profile.as_str());
+        }
         RuntimeKind::Native => {
             info["re_executes"] = json!(entry.process.re_executes);
             info["dedicated"] = json!(entry.process.dedicated);

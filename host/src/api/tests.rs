@@ -14,7 +14,7 @@ use palisade_contract::{
 use palisade_runtime::catalog::{ComponentInspector, Verified};
 use palisade_runtime::driver::builtin::BuiltinDriver;
 use palisade_runtime::store::MemoryStore;
-use palisade_runtime::{RegisterError, Runtime, RuntimeKind, Timeouts};
+use palisade_runtime::{Profile, RegisterError, Runtime, RuntimeKind, Timeouts};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -333,6 +333,10 @@ async fn refuses_registrations(api: &Api, path: &str) {
             "plugin-directory",
         ),
         (json!({"sha256": ["ab"], "command": "p"}), "invalid-input"),
+        (
+            json!({"sha256": "ab".repeat(32), "command": "p", "profile": "huge"}),
+            "invalid-input",
+        ),
     ] {
         let answer = api.put(path, &body).await;
         assert_eq!(answer.status, 400, "{}", answer.text);
@@ -528,7 +532,7 @@ struct NoComponents;
 
 #[async_trait]
 impl ComponentInspector for NoComponents {
-    async fn inspect(&self, _: &Verified) -> Result<SectionFacts, RegisterError> {
+    async fn inspect(&self, _: &Verified, _: Profile) -> Result<SectionFacts, RegisterError> {
         Err(RegisterError::Worker("no components here".to_owned()))
     }
 }

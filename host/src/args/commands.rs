@@ -166,6 +166,9 @@ pub(crate) struct PluginRegister {
     /// How a component's requests are kept apart, call or mount [default: call]
     #[arg(long, value_name = "ISOLATION")]
     pub(crate) isolation: Option<String>,
+    /// How large a component may be, ordinary or large; large is for those that carry an interpreter [default: ordinary]
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
     /// What it may use, such as memory_bytes=16777216 or request_timeout=10s; may be given many times
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) limit: Vec<String>,

@@ -28,6 +28,7 @@ async fn register(args: &PluginRegister) -> Result<(), Failure> {
         ("version", &args.version),
         ("runtime", &args.runtime),
         ("isolation", &args.isolation),
+        ("profile", &args.profile),
     ];
     for (key, value) in optional {
         if let Some(value) = value {
@@ -129,9 +130,8 @@ fn simple_rows(lines: &[Map<String, Value>]) -> Vec<[String; 3]> {
 fn detailed_rows(lines: &[Map<String, Value>]) -> Vec<[String; 5]> {
     let header = ["Name", "Type", "Version", "Runtime", "SHA-256"].map(str::to_owned);
     let rows = lines.iter().map(|line| {
-        let [name, kind, runtime, digest] =
-            ["name", "type", "runtime", "sha256"].map(|key| cell(line, key));
-        [name, kind, version(line), runtime, digest]
+        let [name, kind, digest] = ["name", "type", "sha256"].map(|key| cell(line, key));
+        [name, kind, version(line), runtime(line), digest]
     });
     std::iter::once(header).chain(rows).collect()
 }
@@ -142,6 +142,15 @@ fn version(line: &Map<String, Value>) -> String {
     match line.get("shadowed").and_then(Value::as_bool) {
         Some(true) => format!("{version} (shadowed)"),
         _ => version,
+    }
+}
+
+/// How it runs, and the profile where that is not the ordinary one.
+fn runtime(line: &Map<String, Value>) -> String {
+    let runtime = cell(line, "runtime");
+    match line.get("profile").and_then(Value::as_str) {
+        None | Some("ordinary") => runtime,
+        Some(profile) => format!("{runtime} ({profile})"),
     }
 }
 

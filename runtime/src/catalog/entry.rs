@@ -2,7 +2,9 @@
 
 use palisade_contract::PluginType;
 
-use crate::{Digest, Grants, Limits, PluginName, PluginVersion, ProcessOptions, RuntimeKind};
+use crate::{
+    Digest, Grants, Limits, PluginName, PluginVersion, ProcessOptions, Profile, RuntimeKind,
+};
 
 /// What identifies an entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +47,8 @@ pub struct EntrySummary {
     pub version: String,
     /// How it runs.
     pub runtime: RuntimeKind,
+    /// How large it may be, if it is a component.
+    pub profile: Option<Profile>,
     /// The file's digest; none for a builtin.
     pub sha256: Option<Digest>,
     /// For a builtin, whether a registered entry of its name and type wins over it.

@@ -105,6 +105,7 @@ impl EntrySummary {
             name: entry.key.name.to_string(),
             version: record::version_text(&entry.key),
             runtime: entry.runtime,
+            profile: (entry.runtime == RuntimeKind::Wasm).then_some(entry.limits.profile),
             sha256: Some(entry.sha256),
             shadowed: false,
         }
@@ -117,6 +118,7 @@ fn summary_of_builtin(key: &(PluginType, PluginName), shadowed: bool) -> EntrySu
         name: key.1.to_string(),
         version: BUILTIN_VERSION.to_owned(),
         runtime: RuntimeKind::Builtin,
+        profile: None,
         sha256: None,
         shadowed,
     }

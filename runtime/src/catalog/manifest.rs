@@ -9,7 +9,7 @@ use super::{Entry, EntryKey};
 use crate::id::check_segments;
 use crate::{
     Digest, GrammarError, Grants, Isolation, Limits, PluginName, PluginVersion, ProcessOptions,
-    RegisterError, RuntimeKind,
+    Profile, RegisterError, RuntimeKind,
 };
 
 /// The most arguments or environment entries a plugin can have.
@@ -42,6 +42,8 @@ pub struct Manifest {
     pub runtime: Option<RuntimeKind>,
     /// How a component's requests are kept apart.
     pub isolation: Option<Isolation>,
+    /// How large a component may be.
+    pub profile: Option<Profile>,
     /// What it may use, by the names of the fields of [`Limits`]; the defaults where nothing is said.
     pub limits: BTreeMap<String, String>,
     /// What it may do besides, each a [`Grant`](crate::Grant).
@@ -63,6 +65,7 @@ pub(super) struct Draft {
     grants: Grants,
     runtime: Option<RuntimeKind>,
     isolation: Option<Isolation>,
+    profile: Option<Profile>,
     limits: BTreeMap<String, String>,
 }
 
@@ -79,6 +82,7 @@ impl Manifest {
             sha256: sha256.to_owned(),
             runtime: None,
             isolation: None,
+            profile: None,
             limits: BTreeMap::new(),
             grants: Vec::new(),
             re_executes: false,
@@ -118,6 +122,7 @@ impl Manifest {
             grants: Grants::stated(&self.grants)?,
             runtime: self.runtime,
             isolation: self.isolation,
+            profile: self.profile,
             limits: self.limits,
         })
     }
@@ -133,6 +138,7 @@ impl Draft {
         self.grants.check(found)?;
         let limits = Limits {
             isolation: self.isolation.unwrap_or_default(),
+            profile: self.profile.unwrap_or_default(),
             ..Limits::stated(found, &self.limits)?
         };
         Ok(Entry {
@@ -159,6 +165,7 @@ impl Draft {
             RuntimeKind::Wasm if process.dedicated => Some("dedicated"),
             RuntimeKind::Wasm if !process.required_layers.is_empty() => Some("required_layers"),
             RuntimeKind::Native if self.isolation.is_some() => Some("isolation"),
+            RuntimeKind::Native if self.profile.is_some() => Some("profile"),
             _ => None,
         };
         match misplaced {
@@ -407,6 +414,13 @@ mod tests {
         assert!(found(with_folder, RuntimeKind::Native).is_err());
         let isolated = |m: &mut Manifest| m.isolation = Some(Isolation::Mount);
         assert!(found(isolated, RuntimeKind::Native).is_err());
+        let large = |m: &mut Manifest| m.profile = Some(Profile::Large);
+        assert!(found(large, RuntimeKind::Wasm).is_ok());
+        let fault = found(large, RuntimeKind::Native).unwrap_err().to_string();
+        assert!(
+            fault.contains("profile means nothing for a native"),
+            "{fault}"
+        );
         let of_processes: [fn(&mut Manifest); 4] = [
             |m| m.re_executes = true,
             |m| m.dedicated = true,

@@ -92,6 +92,7 @@ impl Record {
             sha256: self.sha256,
             runtime: Some(self.runtime),
             isolation: None,
+            profile: None,
             limits: BTreeMap::new(),
             grants: self.grants.iter().map(|grant| grant.to_string()).collect(),
             re_executes: self.re_executes,
@@ -120,8 +121,8 @@ fn malformed(path: &str, fault: &str) -> RegisterError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Isolation;
     use crate::catalog::testing::manifest;
+    use crate::{Isolation, Profile};
 
     fn entry() -> Entry {
         let draft = manifest("team/kv").check().expect("it is well-formed");
@@ -129,6 +130,7 @@ mod tests {
             .into_entry(RuntimeKind::Wasm)
             .expect("nothing contradicts it");
         entry.limits.isolation = Isolation::Mount;
+        entry.limits.profile = Profile::Large;
         entry
     }
 

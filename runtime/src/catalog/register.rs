@@ -5,18 +5,22 @@ use palisade_contract::SectionFacts;
 
 use super::{Catalog, Entry, EntryKey, Manifest, PluginDirectory, Verified, record};
 use crate::store::{Check, Commit, StoreError, Versioned, Write};
-use crate::{RegisterError, RuntimeKind};
+use crate::{Profile, RegisterError, RuntimeKind};
 
 /// Reads what a component says of itself and what it imports, without running it and not in this process.
 #[async_trait]
 pub trait ComponentInspector: Send + Sync {
-    /// What its custom section says.
+    /// What its custom section says, if the component is no larger than its profile allows.
     ///
     /// # Errors
     ///
     /// [`RegisterError::Import`] for imports that no plugin is given, [`RegisterError::Component`] when it is not
     /// well-formed, [`RegisterError::Worker`] when it could not be looked at.
-    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError>;
+    async fn inspect(
+        &self,
+        artifact: &Verified,
+        profile: Profile,
+    ) -> Result<SectionFacts, RegisterError>;
 }
 
 impl Catalog {
@@ -68,7 +72,10 @@ impl Catalog {
 
     async fn inspect(&self, entry: &Entry, artifact: &Verified) -> Result<(), RegisterError> {
         match entry.runtime {
-            RuntimeKind::Wasm => agree(entry, &self.inspector.inspect(artifact).await?),
+            RuntimeKind::Wasm => {
+                let profile = entry.limits.profile;
+                agree(entry, &self.inspector.inspect(artifact, profile).await?)
+            }
             // A process tells what it is only when it runs, and registering runs nothing.
             RuntimeKind::Native | RuntimeKind::Builtin => Ok(()),
         }

@@ -5,7 +5,7 @@ use palisade_contract::{CONTRACT_VERSION, PluginType, SectionFacts};
 use sha2::{Digest as _, Sha256};
 
 use super::{ComponentInspector, Manifest, Verified};
-use crate::RegisterError;
+use crate::{Profile, RegisterError};
 
 /// The smallest file that is a component.
 pub(crate) const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -32,7 +32,7 @@ impl Says {
 
 #[async_trait]
 impl ComponentInspector for Says {
-    async fn inspect(&self, _artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+    async fn inspect(&self, _: &Verified, _: Profile) -> Result<SectionFacts, RegisterError> {
         Ok(self.0.clone())
     }
 }

@@ -15,7 +15,7 @@ use super::{
     PluginDirectory, Verified, Wanted,
 };
 use crate::store::{Commit, MemoryStore, Store, Write};
-use crate::{ErrorKind, PluginName, RegisterError, RuntimeKind};
+use crate::{ErrorKind, PluginName, Profile, RegisterError, RuntimeKind};
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -49,9 +49,13 @@ struct BothAtOnce(tokio::sync::Barrier, Says);
 
 #[async_trait]
 impl ComponentInspector for BothAtOnce {
-    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+    async fn inspect(
+        &self,
+        artifact: &Verified,
+        profile: Profile,
+    ) -> Result<SectionFacts, RegisterError> {
         self.0.wait().await;
-        self.1.inspect(artifact).await
+        self.1.inspect(artifact, profile).await
     }
 }
 

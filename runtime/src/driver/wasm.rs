@@ -9,11 +9,14 @@ mod ask;
 #[cfg(test)]
 mod attacks;
 mod bindings;
+mod bounds;
 mod clip;
 mod clocks;
 mod compile;
 mod convert;
-mod engine;
+// Reachable for the examples in its documentation, one of which must not compile; no part of the surface.
+#[doc(hidden)]
+pub mod engine;
 mod files;
 mod inspect;
 mod instance;
@@ -27,6 +30,7 @@ mod queue;
 mod random;
 mod recorder;
 mod services;
+mod settings;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -47,9 +51,11 @@ use async_trait::async_trait;
 
 use crate::catalog::{ComponentInspector, Program, Verified};
 use crate::driver::{Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
-use crate::{Digest, FolderRoot, LaunchError, RegisterError, RuntimeKind, Timeouts, Workers};
+use crate::{
+    Digest, FolderRoot, LaunchError, Profile, RegisterError, RuntimeKind, Timeouts, Workers,
+};
 use compile::{Compiled, CompiledCache};
-use engine::Shared;
+use engine::{Class, Large, Ordinary, Shared};
 use instance::WasmInstance;
 use palisade_contract::SectionFacts;
 use queue::CompileQueue;
@@ -60,11 +66,35 @@ use threads::GuestThreads;
 pub struct WasmDriver {
     workers: Workers,
     timeouts: Timeouts,
-    shared: Shared,
-    compiled: Arc<CompiledCache>,
+    ordinary: Engine<Ordinary>,
+    large: Engine<Large>,
     queue: Arc<CompileQueue>,
     threads: Arc<GuestThreads>,
     folders: Option<FolderRoot>,
+}
+
+/// One engine, and what was compiled for it.
+struct Engine<C> {
+    shared: Shared<C>,
+    compiled: Arc<CompiledCache<Compiled<C>>>,
+}
+
+impl<C> Clone for Engine<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            compiled: Arc::clone(&self.compiled),
+        }
+    }
+}
+
+impl<C: Class> Engine<C> {
+    fn of_process() -> Result<Self, LaunchError> {
+        Ok(Self {
+            shared: Shared::of_process().map_err(unusable)?,
+            compiled: Arc::default(),
+        })
+    }
 }
 
 impl WasmDriver {
@@ -78,8 +108,8 @@ impl WasmDriver {
         Ok(Self {
             workers,
             timeouts,
-            shared: Shared::of_process().map_err(unusable)?,
-            compiled: Arc::default(),
+            ordinary: Engine::of_process()?,
+            large: Engine::of_process()?,
             queue: Arc::default(),
             threads: Arc::new(threads),
             folders: None,
@@ -92,44 +122,71 @@ impl WasmDriver {
         self
     }
 
-    async fn compiled(
+    async fn launch_in<C: Class>(
         &self,
+        engine: &Engine<C>,
+        plan: LaunchPlan,
+    ) -> Result<Arc<dyn Instance>, LaunchError> {
+        let artifact = component_of(&plan)?;
+        let compiled = self.compiled(engine, artifact, &plan.label).await?;
+        let threads = Arc::clone(&self.threads);
+        let step_limit = self.timeouts.startup_call;
+        let folders = self.folders.as_ref();
+        let instance = WasmInstance::start(
+            plan,
+            &engine.shared,
+            &compiled,
+            threads,
+            folders,
+            step_limit,
+        );
+        Ok(Arc::new(instance.await?))
+    }
+
+    async fn compiled<C: Class>(
+        &self,
+        engine: &Engine<C>,
         artifact: Verified,
         plugin: &str,
-    ) -> Result<Arc<Compiled>, LaunchError> {
+    ) -> Result<Arc<Compiled<C>>, LaunchError> {
         let digest = artifact.digest();
         let compile = || {
-            let (workers, limit) = (self.workers.clone(), self.timeouts.compile);
-            let Shared { engine, linker, .. } = self.shared.clone();
-            let (queue, plugin) = (Arc::clone(&self.queue), plugin.to_owned());
+            let (workers, timeouts) = (self.workers.clone(), self.timeouts.clone());
+            let (shared, plugin) = (engine.shared.clone(), plugin.to_owned());
+            let queue = Arc::clone(&self.queue);
             async move {
-                let compile = jobs::compile_artifact(&workers, &artifact, &plugin, limit);
+                let compile =
+                    jobs::compile_artifact(&workers, &artifact, &plugin, C::PROFILE, &timeouts);
                 let answer = queue.run(digest, &plugin, compile).await?;
-                let compiled = Compiled::from_worker(answer, &engine, &linker);
-                compiled
-                    .map(Arc::new)
-                    .map_err(|error| LaunchError::Compile {
-                        plugin,
-                        fault: clip::text(&format!("{error:#}")),
-                    })
+                load(answer, shared, plugin).await
             }
         };
-        self.compiled.get(digest, compile).await
+        engine.compiled.get(digest, compile).await
     }
+}
+
+/// Makes a worker's answer ready to run, on a thread that may be held: a large one takes tens of milliseconds.
+async fn load<C: Class>(
+    answer: Vec<u8>,
+    engine: Shared<C>,
+    plugin: String,
+) -> Result<Arc<Compiled<C>>, LaunchError> {
+    let load = move || Compiled::from_worker(answer, &engine).map_err(|error| format!("{error:#}"));
+    let loaded = tokio::task::spawn_blocking(load).await;
+    let loaded = loaded.map_err(|error| error.to_string()).flatten();
+    loaded.map(Arc::new).map_err(|fault| LaunchError::Compile {
+        plugin,
+        fault: clip::text(&fault),
+    })
 }
 
 #[async_trait]
 impl Driver for WasmDriver {
     async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError> {
-        let artifact = component_of(&plan)?;
-        let compiled = self.compiled(artifact, &plan.label).await?;
-        let threads = Arc::clone(&self.threads);
-        let places = Arc::clone(&self.shared.places);
-        let step_limit = self.timeouts.startup_call;
-        let folders = self.folders.as_ref();
-        let instance =
-            WasmInstance::start(plan, &compiled, threads, places, folders, step_limit).await?;
-        Ok(Arc::new(instance))
+        match plan.limits.profile {
+            Profile::Ordinary => self.launch_in(&self.ordinary, plan).await,
+            Profile::Large => self.launch_in(&self.large, plan).await,
+        }
     }
 
     fn compilation(&self, digest: Digest) -> Option<Compilation> {
@@ -143,8 +200,12 @@ impl Driver for WasmDriver {
 
 #[async_trait]
 impl ComponentInspector for WasmDriver {
-    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError> {
-        let inspection = inspect_artifact(&self.workers, artifact, self.timeouts.inspect);
+    async fn inspect(
+        &self,
+        artifact: &Verified,
+        profile: Profile,
+    ) -> Result<SectionFacts, RegisterError> {
+        let inspection = inspect_artifact(&self.workers, artifact, profile, self.timeouts.inspect);
         inspection.await.map(|found| found.facts)
     }
 }

@@ -11,7 +11,9 @@ use crate::driver::Driver;
 use crate::driver::builtin::BuiltinDriver;
 use crate::driver::native::NativeDriver;
 use crate::driver::wasm::{self, WasmDriver};
-use crate::{FolderRoot, LaunchError, Layer, RegisterError, RuntimeKind, Timeouts, Workers};
+use crate::{
+    FolderRoot, LaunchError, Layer, Profile, RegisterError, RuntimeKind, Timeouts, Workers,
+};
 
 /// The driver for plugins of that kind. Builtins need no workers; processes stand behind the `required` walls, and
 /// components use the folders that they are granted.
@@ -45,9 +47,13 @@ pub(super) struct WorkerInspector {
 
 #[async_trait]
 impl ComponentInspector for WorkerInspector {
-    async fn inspect(&self, artifact: &Verified) -> Result<SectionFacts, RegisterError> {
+    async fn inspect(
+        &self,
+        artifact: &Verified,
+        profile: Profile,
+    ) -> Result<SectionFacts, RegisterError> {
         let limit = self.timeouts.inspect;
-        let inspection = wasm::inspect_artifact(&self.workers, artifact, limit).await?;
-        Ok(inspection.facts)
+        let inspection = wasm::inspect_artifact(&self.workers, artifact, profile, limit);
+        Ok(inspection.await?.facts)
     }
 }

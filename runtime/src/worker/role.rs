@@ -12,6 +12,8 @@ use rustix::net::sockopt::{socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType};
 use serde::{Deserialize, Serialize};
 
+use crate::Profile;
+
 /// The environment variable that names the role.
 pub(super) const ROLE_VARIABLE: &str = "PALISADE_WORKER_ROLE";
 
@@ -34,22 +36,30 @@ pub(super) enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobRole {
-    /// Reads a component's structure without compiling it.
-    Inspect,
-    /// Compiles a component.
-    Compile,
+    /// Reads the structure of a component of that profile without compiling it.
+    Inspect(Profile),
+    /// Compiles a component of that profile.
+    Compile(Profile),
     /// Misbehaves on purpose, to prove that the limits bite.
     Canary,
 }
 
 impl JobRole {
-    const ALL: [Self; 3] = [Self::Inspect, Self::Compile, Self::Canary];
+    const ALL: [Self; 5] = [
+        Self::Inspect(Profile::Ordinary),
+        Self::Inspect(Profile::Large),
+        Self::Compile(Profile::Ordinary),
+        Self::Compile(Profile::Large),
+        Self::Canary,
+    ];
 
     /// The word in the environment variable, and in errors.
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Inspect => "inspect",
-            Self::Compile => "compile",
+            Self::Inspect(Profile::Ordinary) => "inspect",
+            Self::Inspect(Profile::Large) => "inspect-large",
+            Self::Compile(Profile::Ordinary) => "compile",
+            Self::Compile(Profile::Large) => "compile-large",
             Self::Canary => "canary",
         }
     }
@@ -99,7 +109,9 @@ mod tests {
         assert_eq!(role("palisade", SPAWNER_NAME), None);
         assert_eq!(role(SPAWNER_NAME, "compile"), None);
         assert_eq!(role(JOB_NAME, SPAWNER_NAME), None);
-        assert_eq!(role(JOB_NAME, "compile"), Some(Role::Job(JobRole::Compile)));
+        let compile = |profile| Some(Role::Job(JobRole::Compile(profile)));
+        assert_eq!(role(JOB_NAME, "compile"), compile(Profile::Ordinary));
+        assert_eq!(role(JOB_NAME, "compile-large"), compile(Profile::Large));
     }
 
     #[test]

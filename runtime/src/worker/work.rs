@@ -7,6 +7,7 @@ use std::panic::catch_unwind;
 
 use super::role::JobRole;
 use super::{canary, memory_file, walls};
+use crate::Profile;
 use crate::driver::wasm;
 
 /// A job: bytes in, bytes or a text for people out.
@@ -15,8 +16,10 @@ type Work = fn(&[u8]) -> Result<Vec<u8>, String>;
 /// Which function does which job.
 fn work(role: JobRole) -> Work {
     match role {
-        JobRole::Inspect => wasm::inspect,
-        JobRole::Compile => wasm::compile,
+        JobRole::Inspect(Profile::Ordinary) => |bytes| wasm::inspect(bytes, Profile::Ordinary),
+        JobRole::Inspect(Profile::Large) => |bytes| wasm::inspect(bytes, Profile::Large),
+        JobRole::Compile(Profile::Ordinary) => |bytes| wasm::compile(bytes, Profile::Ordinary),
+        JobRole::Compile(Profile::Large) => |bytes| wasm::compile(bytes, Profile::Large),
         JobRole::Canary => canary::run,
     }
 }

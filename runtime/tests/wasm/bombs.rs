@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
+use palisade_runtime::Profile;
 use palisade_runtime::Workers;
 use palisade_runtime::worker::{JobBudget, JobError, JobInput, JobRole};
 
@@ -73,8 +74,14 @@ pub(super) fn trials(workers: &Workers) -> Vec<Trial> {
         let bytes = with(
             "(core module (memory 65536) (data (i32.const 0) \"a\") (data (i32.const -2) \"b\"))",
         );
-        run(&workers, JobRole::Inspect, &bytes, INSPECT).unwrap();
-        run(&workers, JobRole::Compile, &bytes, TIGHT).unwrap();
+        run(
+            &workers,
+            JobRole::Inspect(Profile::Ordinary),
+            &bytes,
+            INSPECT,
+        )
+        .unwrap();
+        run(&workers, JobRole::Compile(Profile::Ordinary), &bytes, TIGHT).unwrap();
     }));
     trials
 }
@@ -102,7 +109,10 @@ fn run(
 
 /// Neither worker takes it, and both say what there is too much of.
 fn is_refused(workers: &Workers, bytes: &[u8], what: &str) {
-    for (role, budget) in [(JobRole::Inspect, INSPECT), (JobRole::Compile, COMPILE)] {
+    for (role, budget) in [
+        (JobRole::Inspect(Profile::Ordinary), INSPECT),
+        (JobRole::Compile(Profile::Ordinary), COMPILE),
+    ] {
         match run(workers, role, bytes, budget) {
             Err(JobError::Refused(text)) => assert!(text.contains(what), "{text}"),
             other => panic!("{role:?}: {:?}", other.map(|bytes| bytes.len())),
@@ -112,9 +122,9 @@ fn is_refused(workers: &Workers, bytes: &[u8], what: &str) {
 
 /// Every limit of structure is kept, and compiling it is not done within the budget, nor goes on for long after.
 fn is_ended(workers: &Workers, bytes: &[u8], budget: JobBudget) {
-    run(workers, JobRole::Inspect, bytes, INSPECT).unwrap();
+    run(workers, JobRole::Inspect(Profile::Ordinary), bytes, INSPECT).unwrap();
     let begun = Instant::now();
-    let outcome = run(workers, JobRole::Compile, bytes, budget);
+    let outcome = run(workers, JobRole::Compile(Profile::Ordinary), bytes, budget);
     let took = begun.elapsed();
     assert!(took < budget.wall + Duration::from_secs(5), "{took:?}");
     match outcome {
@@ -127,8 +137,8 @@ fn is_ended(workers: &Workers, bytes: &[u8], budget: JobBudget) {
 
 /// What the inspector does not read, the compiler refuses, or dies of.
 fn is_no_component(workers: &Workers, bytes: &[u8]) {
-    let _ = run(workers, JobRole::Inspect, bytes, INSPECT);
-    match run(workers, JobRole::Compile, bytes, COMPILE) {
+    let _ = run(workers, JobRole::Inspect(Profile::Ordinary), bytes, INSPECT);
+    match run(workers, JobRole::Compile(Profile::Ordinary), bytes, COMPILE) {
         Err(
             error @ (JobError::Refused(_)
             | JobError::Killed { .. }

@@ -4,27 +4,24 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::engine::{Class, Linked, Shared as SharedEngine};
+use super::load::OwnWork;
+use super::{inspect, settings};
+use crate::{Digest, LaunchError, Profile};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::task::JoinError;
-use wasmtime::Engine;
-use wasmtime::component::Linker;
 
-use super::bindings::SecretsPre;
-use super::load::OwnWork;
-use super::store::StoreState;
-use super::{engine, inspect};
-use crate::{Digest, LaunchError};
 use palisade_contract::SectionFacts;
 
 /// Components that are kept compiled; those that run are kept alive by their mounts as well.
 const KEPT_MAX: usize = 64;
 
 /// The worker's half: inspects the bytes, compiles them, and answers with what the section says and the code.
-pub(crate) fn compile(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let facts = inspect::read(bytes)?.facts;
+pub(crate) fn compile(bytes: &[u8], profile: Profile) -> Result<Vec<u8>, String> {
+    let facts = inspect::read(bytes, profile)?.facts;
     let facts = serde_json::to_vec(&facts).map_err(|error| error.to_string())?;
-    let code = engine::compiling()
+    let code = settings::compiling()
         .and_then(|engine| engine.precompile_component(bytes))
         .map_err(|error| format!("{error:#}"))?;
     Ok(frame(&facts, &code))
@@ -45,54 +42,59 @@ fn unframe(mut answer: Vec<u8>) -> Option<(SectionFacts, Vec<u8>)> {
 }
 
 /// A component, linked with what it may have and ready to be instantiated.
-pub(super) struct Compiled {
+pub(super) struct Compiled<C> {
     /// What its section says.
     pub(super) facts: SectionFacts,
     /// Instantiated once for each store.
-    pub(super) component: SecretsPre<StoreState>,
+    pub(super) component: Linked<C>,
 }
 
-impl Compiled {
-    /// Makes a worker's answer ready to run.
-    pub(super) fn from_worker(
-        answer: Vec<u8>,
-        engine: &Engine,
-        linker: &Linker<StoreState>,
-    ) -> wasmtime::Result<Self> {
+impl<C: Class> Compiled<C> {
+    /// Makes a worker's answer ready to run in that engine.
+    pub(super) fn from_worker(answer: Vec<u8>, engine: &SharedEngine<C>) -> wasmtime::Result<Self> {
         let (facts, code) = unframe(answer)
             .ok_or_else(|| wasmtime::Error::msg("the compiler's answer is cut short"))?;
-        let component = OwnWork::from_worker(code).load(engine)?;
-        let component = SecretsPre::new(linker.instantiate_pre(&component)?)?;
+        let component = engine.link(OwnWork::from_worker(code))?;
         Ok(Self { facts, component })
     }
 }
 
-type Outcome = Result<Arc<Compiled>, LaunchError>;
-type Flight = Shared<BoxFuture<'static, Outcome>>;
+type Outcome<T> = Result<Arc<T>, LaunchError>;
+type Flight<T> = Shared<BoxFuture<'static, Outcome<T>>>;
 
 /// What was compiled, by digest. Whoever asks while it is being compiled waits for the same result; it is being compiled
 /// whether or not anybody still waits, so that none holds a place in the line and does not go on.
-#[derive(Default)]
-pub(super) struct CompiledCache {
-    slots: Mutex<Slots>,
+pub(super) struct CompiledCache<T> {
+    slots: Mutex<Slots<T>>,
 }
 
-#[derive(Default)]
-struct Slots {
-    by_digest: HashMap<Digest, Slot>,
+struct Slots<T> {
+    by_digest: HashMap<Digest, Slot<T>>,
     clock: u64,
 }
 
-struct Slot {
-    flight: Flight,
+struct Slot<T> {
+    flight: Flight<T>,
     used: u64,
 }
 
-impl CompiledCache {
+impl<T> Default for CompiledCache<T> {
+    fn default() -> Self {
+        let slots = Slots {
+            by_digest: HashMap::new(),
+            clock: 0,
+        };
+        Self {
+            slots: Mutex::new(slots),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> CompiledCache<T> {
     /// What became of that digest; `compile` is done only when nobody has compiled it, or is about to.
-    pub(super) async fn get<F>(&self, digest: Digest, compile: impl FnOnce() -> F) -> Outcome
+    pub(super) async fn get<F>(&self, digest: Digest, compile: impl FnOnce() -> F) -> Outcome<T>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = Outcome<T>> + Send + 'static,
     {
         let flight = self.join(digest, compile);
         let outcome = flight.clone().await;
@@ -102,9 +104,9 @@ impl CompiledCache {
         outcome
     }
 
-    fn join<F>(&self, digest: Digest, compile: impl FnOnce() -> F) -> Flight
+    fn join<F>(&self, digest: Digest, compile: impl FnOnce() -> F) -> Flight<T>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = Outcome<T>> + Send + 'static,
     {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.clock += 1;
@@ -125,9 +127,9 @@ impl CompiledCache {
     }
 
     /// A failure is told to those who waited for it, and not kept: the next one tries again.
-    fn forget(&self, digest: Digest, failed: &Flight) {
+    fn forget(&self, digest: Digest, failed: &Flight<T>) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |slot: &Slot| slot.flight.ptr_eq(failed);
+        let is_same = |slot: &Slot<T>| slot.flight.ptr_eq(failed);
         if slots.by_digest.get(&digest).is_some_and(is_same) {
             slots.by_digest.remove(&digest);
         }
@@ -135,7 +137,7 @@ impl CompiledCache {
 }
 
 /// A task that is cut off belongs to a runtime that ends.
-fn landed(outcome: Result<Outcome, JoinError>) -> Outcome {
+fn landed<T>(outcome: Result<Outcome<T>, JoinError>) -> Outcome<T> {
     outcome.unwrap_or_else(|fault| match fault.is_panic() {
         true => Err(LaunchError::Worker(format!(
             "the compilation failed: {fault}"
@@ -144,7 +146,7 @@ fn landed(outcome: Result<Outcome, JoinError>) -> Outcome {
     })
 }
 
-impl Slot {
+impl<T> Slot<T> {
     /// A failure that nobody waited for is nobody's.
     fn has_failed(&self) -> bool {
         let outcome = self.flight.clone().now_or_never();
@@ -152,7 +154,7 @@ impl Slot {
     }
 }
 
-impl Slots {
+impl<T> Slots<T> {
     /// Forgets the one that was not asked for for the longest time.
     fn make_room(&mut self) {
         if self.by_digest.len() < KEPT_MAX {
@@ -175,7 +177,7 @@ mod tests {
     }
 
     /// Counts how often it is compiled, and fails after others had a chance to ask.
-    async fn failing(cache: &CompiledCache, digest: Digest, count: &Arc<AtomicU32>) -> String {
+    async fn failing(cache: &CompiledCache<()>, digest: Digest, count: &Arc<AtomicU32>) -> String {
         let count = Arc::clone(count);
         let outcome = cache.get(digest, || async move {
             count.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +218,11 @@ mod tests {
     #[test]
     fn the_compiler_refuses_what_the_inspector_refuses() {
         let module = wat::parse_str("(module)").unwrap();
-        assert!(compile(&module).unwrap_err().contains("core module"));
+        assert!(
+            compile(&module, Profile::Ordinary)
+                .unwrap_err()
+                .contains("core module")
+        );
     }
 
     #[test]

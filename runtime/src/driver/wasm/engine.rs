@@ -1,169 +1,181 @@
-//! The engine's settings, each with its reason: one set, so that what the compile worker makes the server can load.
+//! The engines of this process: one for ordinary components and one for large ones. What belongs to one says so in its
+//! type, so that handles of both cannot be mixed up.
+//!
+//! ```
+//! use palisade_runtime::driver::wasm::engine::{Class, Linked, Shared, Stores};
+//!
+//! fn of_one_class<C: Class>(engine: &Shared<C>, component: &Linked<C>) -> Stores<C> {
+//!     engine.stores_of(component)
+//! }
+//! ```
+//!
+//! Only the classes differ here, and it does not compile:
+//!
+//! ```compile_fail,E0308
+//! use palisade_runtime::driver::wasm::engine::{Large, Linked, Ordinary, Shared, Stores};
+//!
+//! fn of_two_classes(engine: &Shared<Ordinary>, component: &Linked<Large>) -> Stores<Ordinary> {
+//!     engine.stores_of(component)
+//! }
+//! ```
 
-use std::num::NonZeroUsize;
+use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
-    WasmBacktraceDetails,
-};
+use wasmtime::{Engine, Result, Store};
 
-use super::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use super::bindings::{Secrets, SecretsPre};
 use super::linker::linker;
+use super::load::OwnWork;
+use super::settings;
 use super::store::StoreState;
-use super::trap::FRAMES_KEPT;
+use crate::Profile;
 
-/// Stores that may be alive at once, over all mounts. Each takes about six mappings, of which Linux gives a process
-/// 65,530 by default; past that even `malloc` fails, so this stays well below.
-const STORES_MAX: u32 = 2048;
+/// The components of one profile, as a type.
+pub trait Class: sealed::Sealed + Send + Sync + Sized + 'static {
+    /// Which profile.
+    const PROFILE: Profile;
 
-/// The largest linear memory that a slot of the pool can hold; the limiter decides how much of it an entry gets.
-const SLOT_BYTES: usize = 4 << 30;
+    /// Stores that may be alive at once, over all mounts.
+    const STORES_MAX: u32;
 
-/// Memory and stack that stay mapped between two uses of a slot: a fresh store then costs a third.
-const KEEP_RESIDENT_BYTES: usize = 2 << 20;
-
-/// Frames of a trap's backtrace: enough to find the place, too few to fill a log.
-const BACKTRACE_FRAMES: NonZeroUsize =
-    NonZeroUsize::new(FRAMES_KEPT).expect("some frames are kept");
-
-/// What all components of a process share. There is one: the address space that it reserves is a good part of all
-/// there is, and two engines would only invite mixing up what belongs to which.
-#[derive(Clone)]
-pub(super) struct Shared {
-    /// Loads what a compile worker made, into slots that are reserved once.
-    pub(super) engine: Engine,
-    /// Knows what every entry is granted.
-    pub(super) linker: Arc<Linker<StoreState>>,
-    /// One permit for each store that may be alive.
-    pub(super) places: Arc<Semaphore>,
+    /// Where this process keeps the engine of the class.
+    #[doc(hidden)]
+    fn of_process() -> &'static OnceLock<Result<Shared<Self>, String>>;
 }
 
-impl Shared {
+/// Components of the profile `ordinary`.
+pub enum Ordinary {}
+
+/// Components of the profile `large`.
+pub enum Large {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Ordinary {}
+    impl Sealed for super::Large {}
+}
+
+impl Class for Ordinary {
+    const PROFILE: Profile = Profile::Ordinary;
+
+    /// Each takes about six mappings, of which Linux gives a process 65,530 by default; past that even `malloc` fails, so
+    /// this stays well below.
+    const STORES_MAX: u32 = 2048;
+
+    fn of_process() -> &'static OnceLock<Result<Shared<Self>, String>> {
+        static SHARED: OnceLock<Result<Shared<Ordinary>, String>> = OnceLock::new();
+        &SHARED
+    }
+}
+
+impl Class for Large {
+    const PROFILE: Profile = Profile::Large;
+
+    /// An interpreter touches some MiB of its memory in every store, so few are enough to fill a machine.
+    const STORES_MAX: u32 = 256;
+
+    fn of_process() -> &'static OnceLock<Result<Shared<Self>, String>> {
+        static SHARED: OnceLock<Result<Shared<Large>, String>> = OnceLock::new();
+        &SHARED
+    }
+}
+
+/// What all components of a class share. There is one of each in a process: the address space that the stores of the
+/// ordinary one reserve is a good part of all there is.
+pub struct Shared<C> {
+    /// Loads what a compile worker made.
+    engine: Engine,
+    /// Knows what every entry is granted.
+    linker: Arc<Linker<StoreState>>,
+    /// One permit for each store that may be alive.
+    places: Arc<Semaphore>,
+    class: PhantomData<C>,
+}
+
+/// A component of a class, loaded, and linked with what it may have.
+pub struct Linked<C> {
+    component: SecretsPre<StoreState>,
+    class: PhantomData<C>,
+}
+
+/// The stores of one component.
+pub struct Stores<C> {
+    component: SecretsPre<StoreState>,
+    places: Arc<Semaphore>,
+    class: PhantomData<C>,
+}
+
+impl<C: Class> Shared<C> {
     /// This process's own, made at the first call.
     ///
     /// # Errors
     ///
     /// When the address space cannot be reserved; a limit on virtual memory is the usual cause.
     pub(super) fn of_process() -> Result<Self, String> {
-        static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
-        SHARED
+        C::of_process()
             .get_or_init(|| Self::make().map_err(|error| format!("{error:#}")))
             .clone()
     }
 
     fn make() -> Result<Self> {
-        let engine = serving()?;
+        let engine = settings::serving(C::PROFILE)?;
         let linker = Arc::new(linker(&engine)?);
-        let places = Arc::new(Semaphore::new(STORES_MAX as usize));
+        let places = Arc::new(Semaphore::new(C::STORES_MAX as usize));
         Ok(Self {
             engine,
             linker,
             places,
+            class: PhantomData,
         })
     }
-}
 
-fn serving() -> Result<Engine> {
-    let mut config = settings();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots()));
-    Engine::new(&config)
-}
-
-/// The engine of the compile worker: it runs nothing, so it reserves nothing.
-pub(super) fn compiling() -> Result<Engine> {
-    Engine::new(&settings())
-}
-
-fn settings() -> Config {
-    let mut config = Config::new();
-    refuse_unused_proposals(&mut config);
-    // Fuel is the only meter: it counts the same everywhere, covers instantiation, and its yields are the points where
-    // a deadline or a cancelled caller ends the guest. Epochs on top cost as much again and stop nothing more.
-    config.consume_fuel(true);
-    // Calls are synchronous in the contract; without this each costs half as much.
-    config.concurrency_support(false);
-    // A request's secrets do not stay on the stack that the next one gets.
-    config.async_stack_zeroing(true);
-    // The image of a memory is private to this process: nobody can truncate it underneath.
-    config.memory_init_cow(true).force_memory_init_memfd(true);
-    // The guest chooses where its data lies; a sparse image would make the host allocate the gaps.
-    config.memory_guaranteed_dense_image_size(4 << 20);
-    // Names, but not files and lines, and regardless of the server's environment.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
-    config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
-    config
-}
-
-/// Whatever the guests' toolchains do not emit is refused when compiling: each proposal had, or could have, a bug of
-/// its own. (Threads and parallel compilation are not even built in.)
-fn refuse_unused_proposals(config: &mut Config) {
-    config
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .wasm_simd(false)
-        .wasm_relaxed_simd(false)
-        .wasm_tail_call(false)
-        .wasm_custom_page_sizes(false)
-        .wasm_exceptions(false)
-        .wasm_gc(false)
-        .wasm_function_references(false)
-        .gc_support(false);
-}
-
-fn slots() -> PoolingAllocationConfig {
-    let mut slots = PoolingAllocationConfig::new();
-    slots
-        .total_component_instances(STORES_MAX)
-        .total_core_instances(STORES_MAX * INSTANCES_MAX)
-        .total_memories(STORES_MAX * MEMORIES_MAX)
-        .total_tables(STORES_MAX * TABLES_MAX)
-        .total_stacks(STORES_MAX)
-        .total_gc_heaps(1)
-        .max_core_instances_per_component(INSTANCES_MAX)
-        .max_memories_per_component(MEMORIES_MAX)
-        .max_tables_per_component(TABLES_MAX)
-        .max_memory_size(SLOT_BYTES)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(64 << 10)
-        .async_stack_keep_resident(64 << 10)
-        // What is given back is given back at once, not in batches that keep a tenant's pages around.
-        .decommit_batch_size(1)
-        .pagemap_scan(Enabled::Auto);
-    slots
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn precompile(module: &str) -> Result<Vec<u8>> {
-        let component = format!("(component (core {})", &module[1..]);
-        compiling()?.precompile_component(&wat::parse_str(component).unwrap())
+    /// Loads what the compile worker made for this class, and links it.
+    pub(super) fn link(&self, work: OwnWork<C>) -> Result<Linked<C>> {
+        let component = work.load(&self.engine)?;
+        let component = SecretsPre::new(self.linker.instantiate_pre(&component)?)?;
+        Ok(Linked {
+            component,
+            class: PhantomData,
+        })
     }
 
-    #[test]
-    fn what_the_compiling_engine_makes_the_serving_one_loads() {
-        let made = precompile("(module (memory 1) (func (loop (br 0))))").unwrap();
-        let work = crate::driver::wasm::load::OwnWork::from_worker(made);
-        work.load(&serving().unwrap()).unwrap();
-    }
-
-    #[test]
-    fn proposals_that_no_toolchain_needs_are_refused() {
-        let modules = [
-            "(module (memory i64 1))",
-            "(module (memory 1) (memory 1))",
-            "(module (memory 1 1 shared))",
-            "(module (tag))",
-            "(module (type (struct)))",
-            "(module (func (result v128) (v128.const i64x2 0 0)))",
-            "(module (func $f (return_call $f)))",
-        ];
-        for module in modules {
-            assert!(precompile(module).is_err(), "{module}");
+    /// What makes stores for that component.
+    pub fn stores_of(&self, linked: &Linked<C>) -> Stores<C> {
+        Stores {
+            component: linked.component.clone(),
+            places: Arc::clone(&self.places),
+            class: PhantomData,
         }
+    }
+}
+
+impl<C> Clone for Shared<C> {
+    fn clone(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            linker: Arc::clone(&self.linker),
+            places: Arc::clone(&self.places),
+            class: PhantomData,
+        }
+    }
+}
+
+impl<C> Stores<C> {
+    /// Waits until one more store may be alive; none when the engine is going away.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// A store with nothing in it and no limits yet.
+    pub(super) fn empty(&self, state: StoreState) -> Result<Store<StoreState>> {
+        Store::try_new(self.component.engine(), state)
+    }
+
+    /// Puts the component into a store of these.
+    pub(super) async fn instantiate(&self, store: &mut Store<StoreState>) -> Result<Secrets> {
+        self.component.instantiate_async(store).await
     }
 }

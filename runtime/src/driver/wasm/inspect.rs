@@ -12,40 +12,10 @@ use wasmparser::{
     FunctionBody, Operator, Parser, Payload, SectionLimited,
 };
 
-use crate::RegisterError;
+use super::bounds::Bounds;
+use crate::{Profile, RegisterError};
 use palisade_contract::{SECTION_NAME, SectionFacts};
 
-/// The largest component file, in bytes.
-pub(crate) const FILE_BYTES_MAX: u64 = 8 << 20;
-
-/// Functions over all modules of a component.
-const FUNCTIONS_MAX: u64 = 20_000;
-/// One function's code, in bytes.
-const BODY_BYTES_MAX: u64 = 128 << 10;
-/// One function's locals.
-const LOCALS_MAX: u64 = 2_000;
-/// Blocks inside blocks.
-const NESTING_MAX: u64 = 1_000;
-/// Data segments, and element segments, over all modules.
-const SEGMENTS_MAX: u64 = 1_000;
-/// Imports and exports of one module or component together.
-const NAMES_MAX: u64 = 1_000;
-/// Linear memories over all modules.
-const MEMORIES_MAX: u64 = super::limiter::MEMORIES_MAX as u64;
-/// Tables over all modules.
-const TABLES_MAX: u64 = super::limiter::TABLES_MAX as u64;
-/// Globals over all modules.
-const GLOBALS_MAX: u64 = 1_000;
-/// Components inside components.
-const DEPTH_MAX: u64 = 2;
-/// Modules and components in one file.
-const PARTS_MAX: u64 = 64;
-/// Instances, of modules and of components.
-const INSTANCES_MAX: u64 = 256;
-/// Types, aliases and adapter functions, each over all parts.
-const DEFINITIONS_MAX: u64 = 20_000;
-/// Custom sections, in bytes, without the names of functions.
-const CUSTOM_BYTES_MAX: u64 = 1 << 20;
 /// The section of this contract, in bytes.
 const SECTION_BYTES_MAX: u64 = 4 << 10;
 
@@ -64,16 +34,17 @@ pub(crate) struct Inspection {
 }
 
 /// The worker's half: reads the bytes and answers with an [`Inspection`] as JSON, or with what is wrong with them.
-pub(crate) fn inspect(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let inspection = read(bytes)?;
+pub(crate) fn inspect(bytes: &[u8], profile: Profile) -> Result<Vec<u8>, String> {
+    let inspection = read(bytes, profile)?;
     serde_json::to_vec(&inspection).map_err(|error| error.to_string())
 }
 
-/// Reads an untrusted component.
-pub(super) fn read(bytes: &[u8]) -> Result<Inspection, String> {
-    check(bytes.len() as u64, FILE_BYTES_MAX, "bytes")?;
+/// Reads an untrusted component, which must not be larger than its profile allows.
+pub(super) fn read(bytes: &[u8], profile: Profile) -> Result<Inspection, String> {
+    let bounds = Bounds::of(profile);
+    bounds.check(bytes.len() as u64, |it| it.file_bytes, "bytes")?;
     check_header(bytes)?;
-    let mut survey = Survey::default();
+    let mut survey = Survey::within(bounds);
     for payload in Parser::new(0).parse_all(bytes) {
         survey.see(payload.map_err(malformed)?)?;
     }
@@ -95,18 +66,20 @@ fn malformed(error: BinaryReaderError) -> String {
     format!("it is malformed: {error}")
 }
 
-fn check(found: u64, limit: u64, what: &str) -> Result<(), String> {
-    if found > limit {
-        return Err(format!("it has {found} {what}, {limit} are allowed"));
-    }
-    Ok(())
-}
-
 /// What has been seen so far.
-#[derive(Default)]
 struct Survey {
+    bounds: &'static Bounds,
     /// One for each part that is open, outermost first: its encoding and how many names it has.
     open: Vec<(Option<Encoding>, u64)>,
+    counts: Counts,
+    sections: Vec<SectionFacts>,
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+/// How many there are over all parts.
+#[derive(Default)]
+struct Counts {
     parts: u64,
     functions: u64,
     segments: u64,
@@ -118,57 +91,55 @@ struct Survey {
     aliases: u64,
     adapters: u64,
     custom_bytes: u64,
-    sections: Vec<SectionFacts>,
-    imports: Vec<String>,
-    exports: Vec<String>,
 }
 
 impl Survey {
+    fn within(bounds: &'static Bounds) -> Self {
+        Self {
+            bounds,
+            open: Vec::new(),
+            counts: Counts::default(),
+            sections: Vec::new(),
+            imports: Vec::new(),
+            exports: Vec::new(),
+        }
+    }
+
     fn see(&mut self, payload: Payload<'_>) -> Result<(), String> {
         match payload {
             Payload::Version { encoding, .. } => self.enter(encoding)?,
             Payload::End(_) => drop(self.open.pop()),
-            Payload::TypeSection(it) => tally(&mut self.types, &it, DEFINITIONS_MAX, "types")?,
-            Payload::CoreTypeSection(it) => tally(&mut self.types, &it, DEFINITIONS_MAX, "types")?,
-            Payload::ComponentTypeSection(it) => {
-                tally(&mut self.types, &it, DEFINITIONS_MAX, "types")?;
-            }
+            Payload::TypeSection(it) => self.count_types(&it)?,
+            Payload::CoreTypeSection(it) => self.count_types(&it)?,
+            Payload::ComponentTypeSection(it) => self.count_types(&it)?,
             Payload::ComponentAliasSection(it) => {
-                tally(&mut self.aliases, &it, DEFINITIONS_MAX, "aliases")?;
+                self.count(&it, |c| &mut c.aliases, |b| b.definitions, "aliases")?;
             }
             Payload::ComponentCanonicalSection(it) => {
-                tally(
-                    &mut self.adapters,
-                    &it,
-                    DEFINITIONS_MAX,
-                    "adapter functions",
-                )?;
+                let what = "adapter functions";
+                self.count(&it, |c| &mut c.adapters, |b| b.definitions, what)?;
             }
             Payload::FunctionSection(it) => {
-                tally(&mut self.functions, &it, FUNCTIONS_MAX, "functions")?;
+                self.count(&it, |c| &mut c.functions, |b| b.functions, "functions")?;
             }
-            Payload::TableSection(it) => tally(&mut self.tables, &it, TABLES_MAX, "tables")?,
+            Payload::TableSection(it) => {
+                self.count(&it, |c| &mut c.tables, |b| b.tables.into(), "tables")?;
+            }
             Payload::MemorySection(it) => {
-                tally(&mut self.memories, &it, MEMORIES_MAX, "memories")?;
+                self.count(&it, |c| &mut c.memories, |b| b.memories.into(), "memories")?;
             }
-            Payload::GlobalSection(it) => tally(&mut self.globals, &it, GLOBALS_MAX, "globals")?,
-            Payload::ElementSection(it) => {
-                tally(&mut self.segments, &it, SEGMENTS_MAX, "segments")?;
+            Payload::GlobalSection(it) => {
+                self.count(&it, |c| &mut c.globals, |b| b.globals, "globals")?;
             }
-            Payload::DataSection(it) => {
-                tally(&mut self.segments, &it, SEGMENTS_MAX, "segments")?;
-            }
-            Payload::InstanceSection(it) => {
-                tally(&mut self.instances, &it, INSTANCES_MAX, "instances")?;
-            }
-            Payload::ComponentInstanceSection(it) => {
-                tally(&mut self.instances, &it, INSTANCES_MAX, "instances")?;
-            }
+            Payload::ElementSection(it) => self.count_segments(&it)?,
+            Payload::DataSection(it) => self.count_segments(&it)?,
+            Payload::InstanceSection(it) => self.count_instances(&it)?,
+            Payload::ComponentInstanceSection(it) => self.count_instances(&it)?,
             Payload::ImportSection(it) => self.name(it.count())?,
             Payload::ExportSection(it) => self.name(it.count())?,
             Payload::ComponentImportSection(it) => self.import(it)?,
             Payload::ComponentExportSection(it) => self.export(it)?,
-            Payload::CodeSectionEntry(body) => check_body(&body)?,
+            Payload::CodeSectionEntry(body) => check_body(self.bounds, &body)?,
             Payload::CustomSection(it) => self.custom(it.name(), it.data())?,
             Payload::ComponentStartSection { .. } => return Err(refused("a start function")),
             Payload::TagSection(_) => return Err(refused("exception tags")),
@@ -181,19 +152,42 @@ impl Survey {
         Ok(())
     }
 
+    /// Adds a section's count before anything of the section is read.
+    fn count<T>(
+        &mut self,
+        section: &SectionLimited<'_, T>,
+        total: fn(&mut Counts) -> &mut u64,
+        bound: fn(&Bounds) -> u64,
+        what: &str,
+    ) -> Result<(), String> {
+        let total = total(&mut self.counts);
+        *total += u64::from(section.count());
+        self.bounds.check(*total, bound, what)
+    }
+
+    fn count_types<T>(&mut self, section: &SectionLimited<'_, T>) -> Result<(), String> {
+        self.count(section, |c| &mut c.types, |b| b.definitions, "types")
+    }
+
+    fn count_segments<T>(&mut self, section: &SectionLimited<'_, T>) -> Result<(), String> {
+        self.count(section, |c| &mut c.segments, |b| b.segments, "segments")
+    }
+
+    fn count_instances<T>(&mut self, section: &SectionLimited<'_, T>) -> Result<(), String> {
+        self.count(section, |c| &mut c.instances, |b| b.instances, "instances")
+    }
+
     fn enter(&mut self, encoding: Encoding) -> Result<(), String> {
-        self.parts += 1;
+        self.counts.parts += 1;
         self.open.push((Some(encoding), 0));
-        check(self.parts, PARTS_MAX, "modules and components")?;
+        let (bounds, parts) = (self.bounds, self.counts.parts);
+        bounds.check(parts, |it| it.parts, "modules and components")?;
         let components = self
             .open
             .iter()
             .filter(|(kind, _)| *kind == Some(Encoding::Component));
-        check(
-            components.count() as u64 - 1,
-            DEPTH_MAX,
-            "levels of components",
-        )
+        let depth = components.count() as u64 - 1;
+        bounds.check(depth, |it| it.depth, "levels of components")
     }
 
     fn name(&mut self, count: u32) -> Result<(), String> {
@@ -201,7 +195,8 @@ impl Survey {
             return Err("it is malformed: a section outside of everything".to_owned());
         };
         *names += u64::from(count);
-        check(*names, NAMES_MAX, "imports and exports in one part")
+        let what = "imports and exports in one part";
+        self.bounds.check(*names, |it| it.names, what)
     }
 
     fn import(&mut self, section: SectionLimited<'_, ComponentImport<'_>>) -> Result<(), String> {
@@ -230,14 +225,14 @@ impl Survey {
 
     fn custom(&mut self, name: &str, data: &[u8]) -> Result<(), String> {
         if name == SECTION_NAME {
-            let what = format!("bytes in its section {SECTION_NAME}");
-            check(data.len() as u64, SECTION_BYTES_MAX, &what)?;
+            check_section(data.len() as u64)?;
             let facts = SectionFacts::parse(data).map_err(|error| error.to_string())?;
             self.sections.push(facts);
         } else if name != NAMES_SECTION {
-            self.custom_bytes += data.len() as u64;
-            let what = "bytes of custom sections; strip its debugging information";
-            check(self.custom_bytes, CUSTOM_BYTES_MAX, what)?;
+            self.counts.custom_bytes += data.len() as u64;
+            let what = "bytes of custom sections (debugging information can be stripped)";
+            let found = self.counts.custom_bytes;
+            self.bounds.check(found, |it| it.custom_bytes, what)?;
         }
         Ok(())
     }
@@ -261,25 +256,23 @@ fn refused(what: impl Display) -> String {
     format!("it has {what}, which no plugin needs")
 }
 
-fn tally<T>(
-    total: &mut u64,
-    section: &SectionLimited<'_, T>,
-    limit: u64,
-    what: &str,
-) -> Result<(), String> {
-    *total += u64::from(section.count());
-    check(*total, limit, what)
+fn check_section(bytes: u64) -> Result<(), String> {
+    if bytes > SECTION_BYTES_MAX {
+        return Err(format!(
+            "it has {bytes} bytes in its section {SECTION_NAME}, {SECTION_BYTES_MAX} are allowed"
+        ));
+    }
+    Ok(())
 }
 
-fn check_body(body: &FunctionBody<'_>) -> Result<(), String> {
+fn check_body(bounds: &Bounds, body: &FunctionBody<'_>) -> Result<(), String> {
     let range = body.range();
-    check(
-        (range.end - range.start) as u64,
-        BODY_BYTES_MAX,
-        "bytes in one function",
-    )?;
-    check(count_locals(body)?, LOCALS_MAX, "locals in one function")?;
-    check(deepest_block(body)?, NESTING_MAX, "blocks inside blocks")
+    let bytes = (range.end - range.start) as u64;
+    bounds.check(bytes, |it| it.body_bytes, "bytes in one function")?;
+    let locals = count_locals(body)?;
+    bounds.check(locals, |it| it.locals, "locals in one function")?;
+    let deepest = deepest_block(body)?;
+    bounds.check(deepest, |it| it.nesting, "blocks inside blocks")
 }
 
 fn count_locals(body: &FunctionBody<'_>) -> Result<u64, String> {
@@ -442,6 +435,10 @@ mod tests {
         component(&format!("(core module {SECTION}) {content}"))
     }
 
+    fn read(bytes: &[u8]) -> Result<Inspection, String> {
+        super::read(bytes, Profile::Ordinary)
+    }
+
     fn fault(bytes: &[u8]) -> String {
         read(bytes).unwrap_err()
     }
@@ -549,6 +546,23 @@ mod tests {
         ];
         for (bytes, what) in cases {
             assert!(fault(&bytes).contains(what), "{what}: {}", fault(&bytes));
+        }
+    }
+
+    #[test]
+    fn a_component_that_is_large_says_so_and_is_read_with_its_profile() {
+        let large = with_section(&format!("(core module {})", "(func)".repeat(20_001)));
+        assert!(
+            fault(&large).contains("-profile=large"),
+            "{}",
+            fault(&large)
+        );
+        super::read(&large, Profile::Large).unwrap();
+        let larger = with_section(&format!("(core module {})", "(func)".repeat(60_001)));
+        for profile in [Profile::Ordinary, Profile::Large] {
+            let fault = super::read(&larger, profile).unwrap_err();
+            assert!(fault.contains("60001 functions"), "{fault}");
+            assert!(!fault.contains("profile"), "{fault}");
         }
     }
 

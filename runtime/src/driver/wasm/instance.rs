@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
 
 use super::ask::{Ask, Cleanup, Exists, Handle, Initialize, Invalidate};
 use super::compile::Compiled;
 use super::convert;
+use super::engine::{Class, Shared};
 use super::files::Granted;
 use super::mount::{Leased, Mount, Served};
 use super::pool::Pool;
@@ -27,8 +27,8 @@ use palisade_contract::{Description, Existence, PluginType, Request, Response, S
 const IDLE_MAX: usize = 8;
 
 /// A component that runs for one mount.
-pub(super) struct WasmInstance {
-    pub(super) mount: Arc<Mount>,
+pub(super) struct WasmInstance<C> {
+    pub(super) mount: Arc<Mount<C>>,
     place: Place,
     description: Description,
     stopping: AtomicBool,
@@ -36,20 +36,20 @@ pub(super) struct WasmInstance {
     _threads: Arc<GuestThreads>,
 }
 
-impl WasmInstance {
+impl<C: Class> WasmInstance<C> {
     /// Starts the component: it says what it is, and is set up once to see that its configuration is good.
     pub(super) async fn start(
         plan: LaunchPlan,
-        compiled: &Compiled,
+        engine: &Shared<C>,
+        compiled: &Compiled<C>,
         threads: Arc<GuestThreads>,
-        places: Arc<Semaphore>,
         folders: Option<&FolderRoot>,
         step_limit: Duration,
     ) -> Result<Self, LaunchError> {
         let place = threads.place(&plan.limits);
         let folders = Granted::open(folders, &plan.grants, &plan.limits, &plan.label)?;
         let plugin_type = plan.plugin_type;
-        let mount = Arc::new(mount(plan, compiled, folders, places));
+        let mount = Arc::new(mount(plan, engine, compiled, folders));
         let description = describe(&mount, &place, step_limit).await?;
         check_description(&mount.label, plugin_type, &compiled.facts, &description)?;
         set_up(&mount, &place, step_limit).await?;
@@ -136,7 +136,7 @@ impl WasmInstance {
 }
 
 #[async_trait]
-impl Instance for WasmInstance {
+impl<C: Class> Instance for WasmInstance<C> {
     fn description(&self) -> &Description {
         &self.description
     }
@@ -193,7 +193,12 @@ impl Instance for WasmInstance {
     }
 }
 
-fn mount(plan: LaunchPlan, compiled: &Compiled, folders: Granted, places: Arc<Semaphore>) -> Mount {
+fn mount<C: Class>(
+    plan: LaunchPlan,
+    engine: &Shared<C>,
+    compiled: &Compiled<C>,
+    folders: Granted,
+) -> Mount<C> {
     let (isolation, concurrency) = (plan.limits.isolation, plan.limits.concurrency);
     let idle_max = match isolation {
         Isolation::Call => 0,
@@ -201,7 +206,7 @@ fn mount(plan: LaunchPlan, compiled: &Compiled, folders: Granted, places: Arc<Se
     };
     Mount {
         maker: StoreMaker::new(
-            compiled.component.clone(),
+            engine.stores_of(&compiled.component),
             Witness {
                 services: Arc::clone(&plan.services),
                 limits: plan.limits,
@@ -211,7 +216,6 @@ fn mount(plan: LaunchPlan, compiled: &Compiled, folders: Granted, places: Arc<Se
                 environment: wasi::environment(&plan.process.env),
                 folders: Arc::new(folders),
             },
-            places,
         ),
         pool: Pool::new(idle_max),
         services: plan.services,
@@ -221,8 +225,8 @@ fn mount(plan: LaunchPlan, compiled: &Compiled, folders: Granted, places: Arc<Se
     }
 }
 
-async fn describe(
-    mount: &Arc<Mount>,
+async fn describe<C: Class>(
+    mount: &Arc<Mount<C>>,
     place: &Place,
     limit: Duration,
 ) -> Result<Description, LaunchError> {
@@ -233,7 +237,11 @@ async fn describe(
     described.map_err(|error| failed_step(&mount.label, "describe", error))
 }
 
-async fn set_up(mount: &Arc<Mount>, place: &Place, limit: Duration) -> Result<(), LaunchError> {
+async fn set_up<C: Class>(
+    mount: &Arc<Mount<C>>,
+    place: &Place,
+    limit: Duration,
+) -> Result<(), LaunchError> {
     let deadline = Deadline::after(limit);
     let guest = Arc::clone(mount);
     let work = async move { guest.try_setup(deadline).await };

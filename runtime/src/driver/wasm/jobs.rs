@@ -3,10 +3,11 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::inspect::{FILE_BYTES_MAX, Inspection, judge};
+use super::bounds::Bounds;
+use super::inspect::{Inspection, judge};
 use crate::catalog::Verified;
 use crate::worker::{JobBudget, JobError, JobInput, JobRole};
-use crate::{LaunchError, RegisterError, Workers};
+use crate::{LaunchError, Profile, RegisterError, Timeouts, Workers};
 
 /// Memory of an inspector: the file, and the little that it remembers of it.
 const INSPECT_MEMORY_BYTES: u64 = 256 << 20;
@@ -14,15 +15,30 @@ const INSPECT_MEMORY_BYTES: u64 = 256 << 20;
 /// The longest answer of an inspector: names of imports and exports.
 const INSPECTION_BYTES_MAX: u64 = 1 << 20;
 
-/// Memory of a compiler. Ordinary components of a few MiB take a tenth of it.
-const COMPILE_MEMORY_BYTES: u64 = 1 << 30;
-
-/// Processor time of a compiler. A component of a megabyte takes a second or two. Its time by the clock is longer: it
-/// gives way to everything else.
+/// Processor time of a compiler of ordinary components. One of a megabyte takes a second or two. Its time by the clock is
+/// longer: it gives way to everything else.
 const COMPILE_CPU: Duration = Duration::from_secs(30);
 
-/// The longest answer of a compiler. Code is some four times as large as what it was compiled from.
-const CODE_BYTES_MAX: u64 = 128 << 20;
+/// What compiling one component may take.
+fn compile_budget(profile: Profile, timeouts: &Timeouts) -> JobBudget {
+    match profile {
+        // Ordinary components of a few MiB take a tenth of the memory. Code is some four times as large as what it was
+        // compiled from.
+        Profile::Ordinary => JobBudget {
+            memory_bytes: 1 << 30,
+            cpu: COMPILE_CPU.min(timeouts.compile),
+            wall: timeouts.compile,
+            output_bytes_max: 128 << 20,
+        },
+        // Python's takes 0.4 GiB and 17 seconds, and becomes 37 MB of code.
+        Profile::Large => JobBudget {
+            memory_bytes: 2 << 30,
+            cpu: timeouts.compile_large,
+            wall: timeouts.compile_large,
+            output_bytes_max: 256 << 20,
+        },
+    }
+}
 
 /// Has a component read and decides whether it may be registered. Nothing of it runs, and none of it is parsed here.
 ///
@@ -33,9 +49,10 @@ const CODE_BYTES_MAX: u64 = 128 << 20;
 pub(crate) async fn inspect_artifact(
     workers: &Workers,
     artifact: &Verified,
+    profile: Profile,
     timeout: Duration,
 ) -> Result<Inspection, RegisterError> {
-    check_size(artifact).map_err(RegisterError::Component)?;
+    check_size(artifact, profile).map_err(RegisterError::Component)?;
     let budget = JobBudget {
         memory_bytes: INSPECT_MEMORY_BYTES,
         // One thread cannot use more than passes by the clock.
@@ -44,7 +61,9 @@ pub(crate) async fn inspect_artifact(
         output_bytes_max: INSPECTION_BYTES_MAX,
     };
     let input = JobInput::File(artifact.sealed().as_fd());
-    let answer = workers.run_job(JobRole::Inspect, input, budget).await;
+    let answer = workers
+        .run_job(JobRole::Inspect(profile), input, budget)
+        .await;
     judge(&answer.map_err(|error| match error {
         JobError::Worker(error) => RegisterError::Worker(error.to_string()),
         error => RegisterError::Component(error.to_string()),
@@ -56,31 +75,25 @@ pub(super) async fn compile_artifact(
     workers: &Workers,
     artifact: &Verified,
     plugin: &str,
-    timeout: Duration,
+    profile: Profile,
+    timeouts: &Timeouts,
 ) -> Result<Vec<u8>, LaunchError> {
     let refused = |fault| LaunchError::Compile {
         plugin: plugin.to_owned(),
         fault,
     };
-    check_size(artifact).map_err(refused)?;
-    let budget = JobBudget {
-        memory_bytes: COMPILE_MEMORY_BYTES,
-        cpu: COMPILE_CPU.min(timeout),
-        wall: timeout,
-        output_bytes_max: CODE_BYTES_MAX,
-    };
+    check_size(artifact, profile).map_err(refused)?;
+    let budget = compile_budget(profile, timeouts);
     let input = JobInput::File(artifact.sealed().as_fd());
-    let answer = workers.run_job(JobRole::Compile, input, budget).await;
+    let answer = workers
+        .run_job(JobRole::Compile(profile), input, budget)
+        .await;
     answer.map_err(|error| match error {
         JobError::Worker(error) => LaunchError::Worker(error.to_string()),
         error => refused(error.to_string()),
     })
 }
 
-fn check_size(artifact: &Verified) -> Result<(), String> {
-    let size = artifact.size();
-    if size > FILE_BYTES_MAX {
-        return Err(format!("it has {size} bytes, {FILE_BYTES_MAX} are allowed"));
-    }
-    Ok(())
+fn check_size(artifact: &Verified, profile: Profile) -> Result<(), String> {
+    Bounds::of(profile).check(artifact.size(), |it| it.file_bytes, "bytes")
 }

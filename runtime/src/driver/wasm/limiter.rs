@@ -5,16 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::{ResourceLimiter, Result};
 
+use super::bounds::Bounds;
 use crate::Limits;
-
-/// Core instances of one component: a toolchain's adapters and one bag of functions for each import.
-pub(super) const INSTANCES_MAX: u32 = 64;
-
-/// Linear memories of one component. One is what every toolchain makes.
-pub(super) const MEMORIES_MAX: u32 = 1;
-
-/// Tables of one component.
-pub(super) const TABLES_MAX: u32 = 4;
 
 /// What the host keeps for each element of a table.
 const ELEMENT_BYTES: u64 = size_of::<usize>() as u64;
@@ -30,6 +22,7 @@ pub(super) enum Refusal {
 
 /// Counts what a store holds and refuses what goes beyond.
 pub(super) struct Limiter {
+    bounds: &'static Bounds,
     memory_limit: u64,
     element_limit: u64,
     bytes: u64,
@@ -42,6 +35,7 @@ impl Limiter {
     /// A limiter that has granted nothing yet, and adds what it grants to `held`.
     pub(super) fn new(limits: &Limits, held: Held) -> Self {
         Self {
+            bounds: Bounds::of(limits.profile),
             memory_limit: limits.memory_bytes,
             element_limit: limits.table_elements,
             bytes: 0,
@@ -119,15 +113,15 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX as usize
+        self.bounds.core_instances as usize
     }
 
     fn tables(&self) -> usize {
-        TABLES_MAX as usize
+        self.bounds.tables as usize
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX as usize
+        self.bounds.memories as usize
     }
 }
 

@@ -5,17 +5,19 @@
     reason = "the engine cannot check that bytes are code that a compiler of its own made"
 )]
 
+use std::marker::PhantomData;
+
 use wasmtime::component::Component;
 use wasmtime::{Engine, Result};
 
 /// What a compile worker of this very server answered with, moments ago, over a pipe that nobody else holds. Nothing
 /// else may be put in here: not a file, not an entry of the catalog.
-pub(super) struct OwnWork(Vec<u8>);
+pub(super) struct OwnWork<C>(Vec<u8>, PhantomData<C>);
 
-impl OwnWork {
-    /// Takes a worker's answer.
+impl<C> OwnWork<C> {
+    /// Takes a worker's answer, made for the engine of that class.
     pub(super) fn from_worker(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self(bytes, PhantomData)
     }
 
     /// Makes it ready to run.

@@ -6,6 +6,7 @@ use super::ask::Ask;
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::convert;
+use super::engine::Class;
 use super::pool::{Era, Pool};
 use super::store::{Answer, GuestStore, StoreMaker};
 use crate::services::{Changes, Deadline, MountServices, Scope, StoreId};
@@ -13,8 +14,8 @@ use crate::{CallError, Isolation, LaunchError};
 use palisade_contract::Description;
 
 /// The stores of one mount.
-pub(super) struct Mount {
-    pub(super) maker: StoreMaker,
+pub(super) struct Mount<C> {
+    pub(super) maker: StoreMaker<C>,
     pub(super) pool: Pool,
     pub(super) services: Arc<MountServices>,
     pub(super) config: backend::SetupConfig,
@@ -50,7 +51,7 @@ pub(super) struct Served<T> {
     pub(super) kept: Option<(GuestStore, Era)>,
 }
 
-impl Mount {
+impl<C: Class> Mount<C> {
     /// What the plugin says it is, in a store that is dropped afterwards.
     pub(super) async fn describe(&self, deadline: Deadline) -> Result<Description, CallError> {
         let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;

@@ -5,13 +5,14 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::ResourceTable;
 
+use super::bindings::Secrets;
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
-use super::bindings::{Secrets, SecretsPre};
+use super::engine::Stores;
 use super::files::{Files, Granted};
 use super::limiter::{Held, Limiter};
 use super::recorder::Recorder;
@@ -50,28 +51,21 @@ pub(super) struct Offer {
 }
 
 /// Makes the stores of one mount.
-pub(super) struct StoreMaker {
-    component: SecretsPre<StoreState>,
+pub(super) struct StoreMaker<C> {
+    stores: Stores<C>,
     witness: Arc<Witness>,
     offer: Offer,
     held: Arc<AtomicU64>,
-    places: Arc<Semaphore>,
 }
 
-impl StoreMaker {
-    /// A maker for one mount. `places` bounds the stores of all mounts.
-    pub(super) fn new(
-        component: SecretsPre<StoreState>,
-        witness: Witness,
-        offer: Offer,
-        places: Arc<Semaphore>,
-    ) -> Self {
+impl<C> StoreMaker<C> {
+    /// A maker for one mount.
+    pub(super) fn new(stores: Stores<C>, witness: Witness, offer: Offer) -> Self {
         Self {
-            component,
+            stores,
             witness: Arc::new(witness),
             offer,
             held: Arc::default(),
-            places,
         }
     }
 
@@ -82,11 +76,11 @@ impl StoreMaker {
 
     /// A new store in which the component is instantiated and nothing of it has been called.
     pub(super) async fn make(&self, scope: Scope) -> Result<GuestStore, CallError> {
-        let place = self.take_place().await?;
+        let place = self.stores.place().await.ok_or(CallError::Stopping)?;
         let (id, cursor) = self.witness.services.changes().join();
         let mut store = self.guarded(scope).map_err(|error| self.unusable(&error))?;
         store.data_mut().recorder.begin("instantiate");
-        match self.component.instantiate_async(&mut *store).await {
+        match self.stores.instantiate(&mut store).await {
             Ok(exports) => {
                 store.data_mut().recorder.end();
                 Ok(GuestStore {
@@ -118,11 +112,6 @@ impl StoreMaker {
         self.witness.limits.message_bytes
     }
 
-    async fn take_place(&self) -> Result<OwnedSemaphorePermit, CallError> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        place.map_err(|_| CallError::Stopping)
-    }
-
     /// An empty store that is guarded on every side.
     fn guarded(&self, scope: Scope) -> wasmtime::Result<Watched> {
         let (services, limits) = (&self.witness.services, &self.witness.limits);
@@ -136,7 +125,7 @@ impl StoreMaker {
             recorder: Recorder::new(),
             limiter: Limiter::new(limits, Held::of(&self.held)),
         };
-        let mut store = Store::try_new(self.component.engine(), state)?;
+        let mut store = self.stores.empty(state)?;
         store.limiter(|state| &mut state.limiter);
         store.set_fuel(limits.fuel)?;
         store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compile::{Compiled, compile};
-use super::engine::Shared;
+use super::engine::{Class, Ordinary, Shared};
 use super::instance::WasmInstance;
 use super::threads::GuestThreads;
 use crate::catalog::Program;
@@ -21,8 +21,8 @@ use palisade_contract::{
 };
 
 /// A guest enabled at a mount of its own.
-pub(super) struct Running {
-    pub(super) instance: WasmInstance,
+pub(super) struct Running<C = Ordinary> {
+    pub(super) instance: WasmInstance<C>,
     pub(super) services: Arc<MountServices>,
 }
 
@@ -33,15 +33,26 @@ pub(super) async fn start(guest: &Guest, limits: Limits) -> Result<Running, Laun
 
 /// Compiles and starts a component.
 pub(super) async fn start_bytes(bytes: &[u8], limits: Limits) -> Result<Running, LaunchError> {
-    let shared = Shared::of_process().unwrap();
-    let answer = compile(bytes).unwrap();
-    let compiled = Compiled::from_worker(answer, &shared.engine, &shared.linker).unwrap();
+    start_in::<Ordinary>(bytes, limits).await
+}
+
+/// Compiles and starts a component in the engine of a class.
+pub(super) async fn start_in<C: Class>(
+    bytes: &[u8],
+    limits: Limits,
+) -> Result<Running<C>, LaunchError> {
+    let shared = Shared::<C>::of_process().unwrap();
+    let answer = compile(bytes, C::PROFILE).unwrap();
+    let compiled = Compiled::from_worker(answer, &shared).unwrap();
+    let limits = Limits {
+        profile: C::PROFILE,
+        ..limits
+    };
     let services = services(&limits);
     let plan = plan(limits, Arc::clone(&services));
     let threads = Arc::new(GuestThreads::start().unwrap());
     let step_limit = Duration::from_secs(5);
-    let instance =
-        WasmInstance::start(plan, &compiled, threads, shared.places, None, step_limit).await?;
+    let instance = WasmInstance::start(plan, &shared, &compiled, threads, None, step_limit).await?;
     Ok(Running { instance, services })
 }
 
@@ -84,7 +95,7 @@ impl Plugin for Unused {
     }
 }
 
-impl Running {
+impl<C: Class> Running<C> {
     /// Sets the plugin up in one more store, which waits for requests.
     pub(super) async fn add_idle_store(&self) {
         let deadline = Deadline::after(Duration::from_secs(20));

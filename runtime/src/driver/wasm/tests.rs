@@ -4,7 +4,8 @@ mod crashes;
 
 use std::time::{Duration, Instant};
 
-use super::testing::{Guest, Running, start};
+use super::engine::Large;
+use super::testing::{Guest, Running, start, start_in};
 use crate::driver::Instance;
 use crate::services::Deadline;
 use crate::{CallError, ErrorKind, Isolation, LaunchError, Limits};
@@ -543,4 +544,39 @@ async fn a_mount_keeps_a_few_idle_stores_however_many_requests_it_may_run() {
         running.add_idle_store().await;
     }
     assert_eq!(running.instance.memory_bytes(), Some(8 * one));
+}
+
+#[tokio::test]
+async fn a_large_guest_answers_and_is_limited_in_its_own_engine() {
+    for isolation in [Isolation::Call, Isolation::Mount] {
+        let limits = Limits {
+            isolation,
+            ..limits()
+        };
+        let quiet = Guest::default().component();
+        let running = start_in::<Large>(&quiet, limits.clone()).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(running.ask().await.unwrap(), None);
+        }
+        let looping = handling("(call $loop) (call $nothing)").component();
+        let running = start_in::<Large>(&looping, limits).await.unwrap();
+        let error = running.ask().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfFuel);
+    }
+}
+
+#[tokio::test]
+async fn a_large_guest_is_refused_memory_over_its_limit() {
+    let limits = Limits {
+        memory_bytes: 2 << 20,
+        ..limits()
+    };
+    let guest = Guest {
+        memory: r#"(memory (export "memory") 33)"#,
+        ..Guest::default()
+    };
+    let Err(error) = start_in::<Large>(&guest.component(), limits).await else {
+        panic!("it started");
+    };
+    assert!(error.to_string().contains("2097152"), "{error}");
 }

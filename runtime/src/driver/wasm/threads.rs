@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::trap;
 use crate::services::Deadline;
-use crate::{CallError, Limits};
+use crate::{CallError, Limits, Profile};
 
 /// The most memory with which an entry runs in place. One bulk instruction cannot be interrupted, and the memory it can
 /// touch bounds how long it holds the thread. What it saves is the hop: a request to a store that is kept took 3.7 µs in
@@ -44,7 +44,9 @@ impl GuestThreads {
 
     /// Where an entry with these limits runs.
     pub(super) fn place(&self, limits: &Limits) -> Place {
-        if limits.memory_bytes <= IN_PLACE_MEMORY_BYTES_MAX {
+        // A large component takes milliseconds to be instantiated alone.
+        let is_short = limits.memory_bytes <= IN_PLACE_MEMORY_BYTES_MAX;
+        if is_short && limits.profile == Profile::Ordinary {
             return Place::Here;
         }
         let runtime = self.runtime.as_ref();
@@ -128,5 +130,26 @@ struct AbortOnDrop<T>(JoinHandle<T>);
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_ordinary_guest_with_little_memory_runs_in_place() {
+        let threads = GuestThreads::start().expect("threads can be started");
+        let place = |memory_bytes, profile| {
+            threads.place(&Limits {
+                memory_bytes,
+                profile,
+                ..Limits::default()
+            })
+        };
+        assert!(matches!(place(16 << 20, Profile::Ordinary), Place::Here));
+        for (memory_bytes, profile) in [(64 << 20, Profile::Ordinary), (16 << 20, Profile::Large)] {
+            assert!(matches!(place(memory_bytes, profile), Place::Threads(_)));
+        }
     }
 }
