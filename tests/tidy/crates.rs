@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("palisade-tests", ANY),
     ("palisade-benches", ANY),
     ("xtask", &[]),
+    ("palisade-component", &["palisade-contract"]),
 ];
 
 /// What some packages need for their own tests besides.
