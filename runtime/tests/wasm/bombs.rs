@@ -6,9 +6,9 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
-use palisade_runtime::Profile;
-use palisade_runtime::Workers;
+
 use palisade_runtime::worker::{JobBudget, JobError, JobInput, JobRole};
+use palisade_runtime::{Profile, Workers};
 
 use super::guest::SECTION;
 
