@@ -11,6 +11,9 @@ use crate::toolchain::{WASM_TARGET, ensure_wasm_target};
 /// The profile components are shipped with.
 const COMPONENT_PROFILE: &str = "component";
 
+/// The package that makes components of what other languages' toolchains built.
+pub(crate) const COMPONENT_TOOL: &str = "palisade-component";
+
 /// Builds all, then says where they are.
 ///
 /// # Errors
@@ -51,7 +54,8 @@ pub(crate) fn build_components() -> Result<()> {
 }
 
 /// The whole workspace's executables in one build: with the guests alone, cargo would choose other features for the
-/// shared dependencies and compile them a second time for everything else.
+/// shared dependencies and compile them a second time for everything else. The tool for other languages waits until
+/// somebody needs it.
 ///
 /// # Errors
 ///
@@ -59,7 +63,14 @@ pub(crate) fn build_components() -> Result<()> {
 pub(crate) fn build_executables() -> Result<()> {
     step(
         "build the server and the guests as executables (some minutes the first time)",
-        cargo(&["build", "--locked", "--workspace", "--bins"]),
+        cargo(&[
+            "build",
+            "--locked",
+            "--workspace",
+            "--bins",
+            "--exclude",
+            COMPONENT_TOOL,
+        ]),
     )
 }
 

@@ -12,6 +12,7 @@ mod bench;
 mod cases;
 mod demo;
 mod guests;
+mod languages;
 mod shell;
 mod suite;
 mod toolchain;
@@ -26,6 +27,8 @@ The repository's commands:
   cargo xtask bench    measure each way to run a plugin beside its floor, with all cores and on one; after it may stand
                        parts: calls, peers, launches, load, stores, and two that take long: fairness, soak
   cargo xtask guests   build the example plugins both ways and say where they are
+  cargo xtask guests --languages
+                       build those in Python and C, with toolchains from PyPI in an environment beneath target/
   cargo xtask cases    write docs/conformance.md from the cases that the suite really has
   cargo xtask help     this
 ";
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(),
         ["bench", ref parts @ ..] => bench::run(parts),
         ["guests"] => guests::run(),
+        ["guests", "--languages"] => languages::build(),
         ["cases"] => cases::run(),
         _ => Err(anyhow::anyhow!(
             "there is no command {:?}\n\n{HELP}",

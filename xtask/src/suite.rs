@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::shell::{cargo, say, step, succeeds};
 use crate::toolchain::{ensure_components, ensure_wasm_target};
-use crate::{bench, guests};
+use crate::{bench, guests, languages};
 
 /// Runs everything, the quickest first, and stops at the first failure.
 ///
@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
     check_lints()?;
     check_documentation()?;
     guests::build()?;
+    languages::build()?;
     bench::smoke()?;
     run_tests()?;
     say("all checks passed");
