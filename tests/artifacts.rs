@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use palisade_contract::{CONTRACT_VERSION, SECTION_NAME, SectionFacts};
-use palisade_tests::Guest;
+use palisade_tests::{Guest, Language};
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
 /// What a component may import, by name and minor track; `0.2.x` of any patch is the same interface.
@@ -139,6 +139,29 @@ fn every_component_says_once_what_it_is() {
             "{guest:?}: {facts:?}"
         );
         assert_eq!(facts.contract, CONTRACT_VERSION);
+    }
+}
+
+/// Where they are built; what the suite for conformance skips is skipped here too.
+#[test]
+fn a_component_in_another_language_imports_the_package_alone_and_says_once_what_it_is() {
+    for language in Language::ALL.into_iter().filter(|it| it.is_built()) {
+        let bytes = std::fs::read(language.component()).expect("it is built");
+        let content = Content::of(&bytes);
+        let strange: Vec<_> = content
+            .imports
+            .iter()
+            .filter(|name| !name.starts_with("palisade:plugin/"))
+            .collect();
+        assert!(strange.is_empty(), "{language:?}: {strange:?}");
+        let [section] = content.sections.as_slice() else {
+            panic!("{language:?} has {} sections", content.sections.len());
+        };
+        let facts = SectionFacts::parse(section).expect("the section is well-formed");
+        assert!(
+            facts.agrees_with(&Guest::Kv.plugin().describe()),
+            "{facts:?}"
+        );
     }
 }
 

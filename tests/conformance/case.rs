@@ -48,14 +48,22 @@ pub(crate) fn trial_without_mode(case: &'static Case) -> Trial {
 
 fn trial(case: &'static Case, mode: Mode, prefix: &str) -> Trial {
     let run = move || {
-        tokio_runtime().block_on(run(case, mode));
-        Ok::<(), Failed>(())
+        block_on(async {
+            let harness = Harness::new(mode).await;
+            run(case, harness).await;
+        })
     };
     Trial::test(format!("{prefix}::{}", case.name), run)
 }
 
-async fn run(case: &Case, mode: Mode) {
-    let harness = Harness::new(mode).await;
+/// What a trial does, to its end.
+pub(crate) fn block_on(work: impl Future<Output = ()>) -> Result<(), Failed> {
+    tokio_runtime().block_on(work);
+    Ok(())
+}
+
+/// Runs a case and stops everything after it.
+pub(crate) async fn run(case: &Case, harness: Harness) {
     let done = tokio::time::timeout(CASE_TIMEOUT, (case.run)(harness.clone())).await;
     assert!(done.is_ok(), "hung for {CASE_TIMEOUT:?}");
     harness.shutdown().await;

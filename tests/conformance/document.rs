@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use palisade_tests::Mode;
 
 use crate::case::Case;
-use crate::{cases, catalog, differences, embedder};
+use crate::{cases, catalog, differences, embedder, other_languages};
 
 const HEAD: &str = "\
 # What each mode is proven to do
@@ -50,6 +50,12 @@ fn text() -> String {
     }
     text.push_str("\nRun once, since no mode matters or the case chooses itself:\n\n");
     for case in catalog::CASES.iter().chain(embedder::CASES) {
+        text.push_str(&format!("- {}\n", sentence(case)));
+    }
+    text.push_str(
+        "\nRun with the key-value engine in Python and in C, each with a fresh store for each request and with a pool:\n\n",
+    );
+    for case in other_languages::CASES {
         text.push_str(&format!("- {}\n", sentence(case)));
     }
     text

@@ -14,6 +14,7 @@ mod caching;
 mod calling;
 mod case;
 mod catalog;
+mod comparing;
 mod crashing;
 mod differences;
 mod document;
@@ -24,6 +25,7 @@ mod keeping;
 mod launching;
 mod limiting;
 mod mounting;
+mod other_languages;
 mod replacing;
 mod stopping;
 mod storing;
@@ -70,6 +72,7 @@ fn trials() -> Vec<Trial> {
     let mut trials: Vec<_> = cases().flat_map(case::trials).collect();
     trials.extend(catalog::CASES.iter().map(case::trial_without_mode));
     trials.extend(embedder::CASES.iter().map(case::trial_without_mode));
+    trials.extend(other_languages::trials());
     trials.push(Trial::test("list::every_difference_names_a_case", || {
         differences::check();
         Ok(())

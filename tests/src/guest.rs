@@ -74,11 +74,15 @@ impl Guest {
 
 /// Where components are built.
 fn component_directory() -> PathBuf {
+    target_directory().join("wasm32-wasip2").join("component")
+}
+
+/// Where everything is built.
+pub(crate) fn target_directory() -> PathBuf {
     let profile = profile_directory();
-    let target = profile
-        .parent()
-        .expect("a profile lies in the target directory");
-    target.join("wasm32-wasip2").join("component")
+    let target = profile.parent();
+    let target = target.expect("a profile lies in the target directory");
+    target.to_path_buf()
 }
 
 /// This executable is `<target>/<profile>/deps/<test>`.

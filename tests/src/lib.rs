@@ -6,11 +6,13 @@ pub mod corpus;
 mod expect;
 mod guest;
 mod harness;
+mod language;
 mod mode;
 mod process;
 
 pub use expect::{Outcome, expect_kind, expect_plugin_error};
 pub use guest::Guest;
 pub use harness::{Harness, Setup, texts, workers_for_all_tests};
+pub use language::Language;
 pub use mode::Mode;
 pub use process::reaped;
