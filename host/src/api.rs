@@ -6,7 +6,9 @@
 mod access;
 mod call;
 mod catalog;
+mod compilation;
 mod crash;
+mod dry_run;
 mod error;
 mod fields;
 mod logical;

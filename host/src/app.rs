@@ -68,7 +68,8 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
         .workers(workers)
         .store(store)
         .system_facts(facts(&plan, &identity))
-        .require_layers(plan.required_layers.clone());
+        .require_layers(plan.required_layers.clone())
+        .grant_ceiling(plan.grant_ceiling.clone());
     if let Some(folders) = folders {
         builder = builder.folders(folders);
     }

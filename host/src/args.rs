@@ -9,8 +9,8 @@ mod rewrite;
 
 pub(crate) use commands::{
     Cli, Command, Connection, Format, Input, Kv, KvDelete, KvGet, KvList, KvPut, Output, Path,
-    Plugin, PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload, Secrets,
-    SecretsCrashes, SecretsDisable, SecretsEnable, SecretsList, Server, Status,
+    Plugin, PluginDeregister, PluginInfo, PluginInspect, PluginList, PluginRegister, PluginReload,
+    Secrets, SecretsCrashes, SecretsDisable, SecretsEnable, SecretsList, Server, Status,
 };
 
 use std::ffi::OsString;

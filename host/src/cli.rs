@@ -1,6 +1,8 @@
 //! The commands that talk to a server: each is a request or two, and how to print what comes back.
 
 mod crashes;
+mod dry_run;
+mod inspect;
 mod kv;
 mod path;
 mod plugin;
@@ -10,15 +12,17 @@ mod status;
 use std::io::Write;
 use std::process::ExitCode;
 
+use palisade_runtime::Workers;
+
 use crate::args::Command;
 use crate::client::ClientError;
 use crate::output::PrintError;
 
-/// Runs one command to its end.
-pub(crate) async fn run(command: Command) -> ExitCode {
+/// Runs one command to its end. Only what looks at a file needs workers.
+pub(crate) async fn run(command: Command, workers: Workers) -> ExitCode {
     let outcome = match command {
         Command::Status(args) => return status::run(&args).await,
-        Command::Plugin(command) => plugin::run(command).await,
+        Command::Plugin(command) => plugin::run(command, &workers).await,
         Command::Secrets(command) => secrets::run(command).await,
         Command::Kv(command) => kv::run(command).await,
         Command::Read(args) => path::read(&args).await,

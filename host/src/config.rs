@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use palisade_runtime::catalog::{Custody, PluginDirectory};
-use palisade_runtime::{ErrorKind, FolderRoot, Layer};
+use palisade_runtime::{ErrorKind, FolderRoot, GrantCeiling, Layer};
 
 use crate::boolean;
 use crate::env;
@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) custody: Custody,
     /// Walls without which no process of a plugin is started.
     pub(crate) required_layers: BTreeSet<Layer>,
+    /// What entries may be granted at most.
+    pub(crate) grant_ceiling: GrantCeiling,
     /// The address that others reach this server at.
     pub(crate) api_addr: Option<String>,
     /// How much to log.
@@ -132,6 +134,7 @@ impl Config {
         let plugin_directory = read_plugin_directory(root, custody.as_ref());
         let plugin_folders_root = read_folders_root(root);
         let required_layers = read_layers(root);
+        let grant_ceiling = read_ceiling(root);
         let (api_addr, log_level) = (root.text("api_addr"), root.text("log_level"));
         let cluster_name = root.text("cluster_name");
         let default_lease_ttl = root.duration("default_lease_ttl").unwrap_or(LEASE_TTL);
@@ -148,6 +151,7 @@ impl Config {
             plugin_folders_root,
             custody: custody?,
             required_layers: required_layers?,
+            grant_ceiling: grant_ceiling?,
             api_addr,
             log_level,
             cluster_name,
@@ -260,6 +264,17 @@ fn read_layers(root: &mut Section<'_, '_>) -> Option<BTreeSet<Layer>> {
         }
     }
     Some(layers)
+}
+
+/// Without the setting everything is allowed; with an empty list nothing.
+fn read_ceiling(root: &mut Section<'_, '_>) -> Option<GrantCeiling> {
+    const NAME: &str = "plugin_grants_ceiling";
+    if !root.has(NAME) {
+        return Some(GrantCeiling::default());
+    }
+    GrantCeiling::stated(&root.texts(NAME)?)
+        .map_err(|fault| root.fault(NAME, &fault.to_string()))
+        .ok()
 }
 
 fn read_storage(kind: &str, section: &mut Section<'_, '_>) -> Option<Storage> {
@@ -432,6 +447,20 @@ mod tests {
         assert_eq!(kind(&good), ErrorKind::PluginDirectory);
         std::os::unix::fs::symlink(folder.path(), &directory).unwrap();
         assert_eq!(kind(&good), ErrorKind::PluginDirectory);
+    }
+
+    #[test]
+    fn a_ceiling_of_grants_is_everything_unless_stated() {
+        let (_folder, good) = installation();
+        let ceiling = |line: &str| {
+            let config = Config::parse(&format!("{good}\n{line}"));
+            config.map(|config| config.grant_ceiling)
+        };
+        assert_eq!(ceiling("").unwrap(), GrantCeiling::default());
+        let nothing = GrantCeiling::stated(&[]).unwrap();
+        assert_eq!(ceiling("plugin_grants_ceiling = []").unwrap(), nothing);
+        let faults = ceiling("plugin_grants_ceiling = [\"netwrok\"]").unwrap_err();
+        assert!(faults.texts[0].contains("netwrok"), "{faults:?}");
     }
 
     #[test]

@@ -30,10 +30,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Server(args) => run(app::serve(args, workers)),
-        command => {
-            drop(workers);
-            run(cli::run(command))
-        }
+        command => run(cli::run(command, workers)),
     }
 }
 

@@ -3,12 +3,13 @@
 //! Registering reads and never runs anything. The catalog knows neither the drivers nor the lifecycle.
 //!
 //! ```text
-//! Manifest ── grammar ──▶ Draft ── open, copy, seal, hash ──▶ Verified ── kind, section ──▶ Entry ──▶ Store
+//! Manifest ── grammar ──▶ Draft ── open, copy, seal, hash ──▶ Verified ── kind, survey, ceiling ──▶ Entry ──▶ Store
 //! Entry ── open, copy, seal, hash again ──▶ Verified ──▶ LaunchPlan
 //! ```
 
 mod artifact;
 mod custody;
+mod dry_run;
 mod entry;
 mod kind;
 mod list;
@@ -16,26 +17,29 @@ mod manifest;
 mod record;
 mod register;
 mod resolve;
+mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use artifact::open_directory;
-pub use artifact::{PluginDirectory, Verified};
+pub use artifact::{Artifact, PluginDirectory, Verified};
 pub use custody::Custody;
+pub use dry_run::{Candidate, DryRun};
 pub use entry::{Entry, EntryKey, EntrySummary};
 pub use manifest::Manifest;
 pub use register::ComponentInspector;
 pub(crate) use resolve::{Choice, Resolved, Wanted};
+pub use survey::{Extent, Import, Producer, Structure, Survey, Verdict};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use palisade_contract::{Plugin, PluginType};
 
-use crate::PluginName;
 use crate::store::Store;
+use crate::{GrantCeiling, PluginName};
 
 /// What a launch runs.
 #[derive(Clone)]
@@ -59,6 +63,7 @@ pub(crate) struct Catalog {
     directory: Option<PluginDirectory>,
     inspector: Arc<dyn ComponentInspector>,
     builtins: BTreeMap<(PluginType, PluginName), Arc<dyn Plugin>>,
+    ceiling: GrantCeiling,
 }
 
 impl Catalog {
@@ -78,7 +83,13 @@ impl Catalog {
             directory,
             inspector,
             builtins,
+            ceiling: GrantCeiling::default(),
         }
+    }
+
+    /// With a bound on what its entries may be granted.
+    pub(crate) fn beneath(self, ceiling: GrantCeiling) -> Self {
+        Self { ceiling, ..self }
     }
 
     /// The builtin of that type and name.

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     RuntimeMismatch,
     /// The bytes do not have the entry's digest.
     DigestMismatch,
+    /// An entry is granted more than the server's configuration allows.
+    GrantRefused,
     /// A component imports what it may not have.
     ImportRefused,
     /// A component that cannot be parsed, is over a structure limit, or has no valid section or export.
@@ -84,7 +86,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::InvalidInput,
         Self::PluginDirectory,
         Self::ArtifactMissing,
@@ -92,6 +94,7 @@ impl ErrorKind {
         Self::ArtifactKind,
         Self::RuntimeMismatch,
         Self::DigestMismatch,
+        Self::GrantRefused,
         Self::ImportRefused,
         Self::ComponentInvalid,
         Self::CompileFailed,
@@ -132,6 +135,7 @@ impl ErrorKind {
             Self::ArtifactKind => "artifact-kind",
             Self::RuntimeMismatch => "runtime-mismatch",
             Self::DigestMismatch => "digest-mismatch",
+            Self::GrantRefused => "grant-refused",
             Self::ImportRefused => "import-refused",
             Self::ComponentInvalid => "component-invalid",
             Self::CompileFailed => "compile-failed",
@@ -224,6 +228,16 @@ pub enum RegisterError {
         /// What the file has.
         found: Digest,
     },
+    /// The entry is granted what this server allows nobody.
+    #[error(
+        "the grant {grant} is over the ceiling of this server, which allows {allowed:?}; leave it out, or add it to `plugin_grants_ceiling`"
+    )]
+    Ceiling {
+        /// The grant.
+        grant: String,
+        /// Those that it allows.
+        allowed: Vec<String>,
+    },
     /// A component imports what it may not have.
     #[error("the component imports {imports:?}, which no plugin is given")]
     Import {
@@ -261,6 +275,7 @@ impl RegisterError {
             Self::Kind { .. } => ErrorKind::ArtifactKind,
             Self::Runtime { .. } => ErrorKind::RuntimeMismatch,
             Self::Digest { .. } => ErrorKind::DigestMismatch,
+            Self::Ceiling { .. } => ErrorKind::GrantRefused,
             Self::Import { .. } => ErrorKind::ImportRefused,
             Self::Component(_) => ErrorKind::ComponentInvalid,
             Self::Mismatch(_) => ErrorKind::PluginMismatch,

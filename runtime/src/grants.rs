@@ -27,6 +27,17 @@ pub enum Grant {
 }
 
 impl Grant {
+    /// Whether one of these gives as much or more.
+    pub(crate) fn is_within(&self, allowed: &BTreeSet<Self>) -> bool {
+        let is_wider = |other: &Self| match (self, other) {
+            (Self::Folder(this), Self::Folder(other)) => {
+                this.name() == other.name() && this.access() <= other.access()
+            }
+            _ => self == other,
+        };
+        allowed.iter().any(is_wider)
+    }
+
     /// Whether plugins of that kind can be given it.
     fn is_for(&self, kind: RuntimeKind) -> bool {
         match self {

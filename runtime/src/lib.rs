@@ -12,8 +12,10 @@ pub mod driver;
 pub mod services;
 pub mod store;
 
+mod ceiling;
 mod crash;
 mod error;
+mod examine;
 mod folders;
 mod grants;
 mod id;
@@ -25,8 +27,10 @@ mod runtime;
 #[doc(hidden)]
 pub mod worker;
 
+pub use ceiling::GrantCeiling;
 pub use crash::{Crash, HostCall, HostCallOutcome};
 pub use error::{CallError, ErrorKind, LaunchError, MountError, RegisterError};
+pub use examine::{Examination, examine};
 pub use folders::FolderRoot;
 pub use grants::{FolderAccess, FolderGrant, Grant, Grants, ProcessOptions};
 pub use id::{Digest, GrammarError, MountPath, PluginName, PluginVersion};

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::databases::Databases;
 use self::table::Table;
 use self::workshop::Workshop;
-use crate::catalog::{BUILTIN_VERSION, Entry, EntryKey, EntrySummary, Manifest};
+use crate::catalog::{BUILTIN_VERSION, DryRun, Entry, EntryKey, EntrySummary, Manifest};
 use crate::driver::{Compilation, CompilationCounts, DatabasePlugin};
 use crate::lifecycle::Gate;
 use crate::{
@@ -100,6 +100,13 @@ impl Runtime {
     pub async fn register(&self, manifest: Manifest) -> Result<Entry, RegisterError> {
         self.refuse_when_stopping()?;
         self.inner.workshop.catalog.register(manifest).await
+    }
+
+    /// Checks all that [`register`](Self::register) checks, changes nothing, and tells what would be registered beside what
+    /// there is.
+    pub async fn dry_run(&self, manifest: Manifest) -> Result<DryRun, RegisterError> {
+        self.refuse_when_stopping()?;
+        self.inner.workshop.catalog.dry_run(manifest).await
     }
 
     /// Removes an entry. Running mounts go on until they are reloaded. Removing what is not there is no error.

@@ -184,6 +184,7 @@ async fn a_component_that_imports_too_much_is_refused_by_name(place: Place) {
         r#"(component
             (core module {SECTION})
             (import "wasi:http/outgoing-handler@0.2.6" (instance $i))
+            (import "wasi:sockets/tcp@0.3.0" (instance))
             (import "wasi:sockets/tcp@0.2.6" (instance))
             (import "wasi:io/poll@0.2.6" (instance))
             (export "palisade:plugin/backend@0.1.0" (instance $i)))"#
@@ -191,7 +192,7 @@ async fn a_component_that_imports_too_much_is_refused_by_name(place: Place) {
     match place.refusal(&wat::parse_str(wat).unwrap()).await {
         RegisterError::Import { imports } => assert_eq!(
             imports,
-            ["wasi:http/outgoing-handler@0.2.6", "wasi:sockets/tcp@0.2.6"]
+            ["wasi:http/outgoing-handler@0.2.6", "wasi:sockets/tcp@0.3.0"]
         ),
         other => panic!("{other}"),
     }

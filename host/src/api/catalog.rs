@@ -9,6 +9,8 @@ use palisade_runtime::{Isolation, PluginName, PluginVersion, RuntimeKind};
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Verb};
+use super::compilation;
+use super::dry_run;
 use super::error::ApiError;
 use super::fields::Fields;
 use super::reply::Reply;
@@ -153,6 +155,10 @@ async fn register(
         required_layers: fields.list("required_layers")?,
         ..Manifest::new(plugin_type, name, &sha256)
     };
+    if fields.flag("dry_run")? {
+        let found = server.runtime.dry_run(manifest).await?;
+        return Ok(Reply::data(&call.id, &dry_run::report(server, &found)));
+    }
     server.runtime.register(manifest).await?;
     Ok(Reply::Empty)
 }
@@ -190,7 +196,11 @@ async fn info(
 ) -> Result<Reply, ApiError> {
     let key = key(call, plugin_type, name)?;
     if let Some(entry) = server.runtime.entry(&key).await? {
-        return Ok(Reply::data(&call.id, &entry_info(&entry)));
+        let mut info = entry_info(&entry);
+        if let Some(state) = compilation::of_entry(&server.runtime, &entry) {
+            info["compilation"] = state;
+        }
+        return Ok(Reply::data(&call.id, &info));
     }
     let wanted = key.version.as_ref().map(ToString::to_string);
     let builtin = server.runtime.builtin_version(plugin_type, &key.name);
@@ -209,7 +219,8 @@ fn key(call: &Call, plugin_type: PluginType, name: &str) -> Result<EntryKey, Api
     })
 }
 
-fn entry_info(entry: &Entry) -> Value {
+/// An entry as it was registered.
+pub(super) fn entry_info(entry: &Entry) -> Value {
     let isolation = match entry.limits.isolation {
         Isolation::Call => "call",
         Isolation::Mount => "mount",

@@ -6,6 +6,7 @@ use palisade_runtime::{ErrorKind, MountInfo, MountPath, NewMount, RuntimeKind};
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Verb};
+use super::compilation;
 use super::crash;
 use super::error::ApiError;
 use super::fields::Fields;
@@ -36,7 +37,7 @@ fn list(server: &Server, call: &Call) -> Reply {
         .iter()
         .filter(|mount| mount.plugin_type == PluginType::Secret);
     let data: Map<String, Value> = secrets
-        .map(|mount| (mount.path.to_string(), object(mount)))
+        .map(|mount| (mount.path.to_string(), object(server, mount)))
         .collect();
     Reply::data_twice(&call.id, &Value::Object(data))
 }
@@ -50,7 +51,7 @@ fn one(server: &Server, call: &Call, path: &str) -> Result<Reply, ApiError> {
         .find(|mount| mount.path == path);
     match found {
         Some(mount) => {
-            let mut data = object(&mount);
+            let mut data = object(server, &mount);
             data["last_crashes"] = mount
                 .last_crashes
                 .iter()
@@ -84,7 +85,7 @@ pub(super) fn preflight(server: &Server, call: &Call, path: &str) -> Result<Repl
             ApiError::new(ErrorKind::MountNotFound, text).with_status(StatusCode::FORBIDDEN)
         );
     };
-    let mut data = object(&mount);
+    let mut data = object(server, &mount);
     data["path"] = json!(mount.path.as_str());
     Ok(Reply::data(&call.id, &data))
 }
@@ -207,7 +208,7 @@ fn settings(config: &Fields) -> Result<Value, ApiError> {
 }
 
 /// A mount as OpenBao shows it, and how it runs.
-fn object(mount: &MountInfo) -> Value {
+fn object(server: &Server, mount: &MountInfo) -> Value {
     let config = match &mount.config {
         Value::Object(config) => json!(config),
         _ => json!({ "default_lease_ttl": 0, "max_lease_ttl": 0, "force_no_cache": false }),
@@ -243,6 +244,9 @@ fn object(mount: &MountInfo) -> Value {
     }
     if let Some(bytes) = mount.memory_bytes {
         object["memory_bytes"] = json!(bytes);
+    }
+    if let Some(state) = compilation::of_mount(&server.runtime, mount) {
+        object["compilation"] = state;
     }
     object
 }

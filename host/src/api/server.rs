@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::call::{Target, Verb};
+use super::compilation;
 use super::error::ApiError;
 use super::reply::Reply;
 use crate::token::RootToken;
@@ -59,6 +60,7 @@ impl Server {
             "cluster_name": self.facts.cluster_name,
             "cluster_id": self.facts.cluster_id,
             "process_protections": self.process_protections(),
+            "compilations": compilation::summary(&self.runtime),
         })
     }
 

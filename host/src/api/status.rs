@@ -18,6 +18,7 @@ pub(super) fn of(kind: ErrorKind) -> StatusCode {
         | K::ArtifactKind
         | K::RuntimeMismatch
         | K::DigestMismatch
+        | K::GrantRefused
         | K::ImportRefused
         | K::ComponentInvalid
         | K::EntryNotFound

@@ -9,9 +9,9 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use palisade_contract::{
     Backend, Description, Existence, Host, Json, Plugin, PluginError, PluginErrorKind, PluginType,
-    Request, Response, SectionFacts, SetupConfig,
+    Request, Response, SetupConfig,
 };
-use palisade_runtime::catalog::{ComponentInspector, Verified};
+use palisade_runtime::catalog::{ComponentInspector, Survey, Verified};
 use palisade_runtime::driver::builtin::BuiltinDriver;
 use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{Profile, RegisterError, Runtime, RuntimeKind, Timeouts};
@@ -532,7 +532,7 @@ struct NoComponents;
 
 #[async_trait]
 impl ComponentInspector for NoComponents {
-    async fn inspect(&self, _: &Verified, _: Profile) -> Result<SectionFacts, RegisterError> {
+    async fn inspect(&self, _: &Verified, _: Profile) -> Result<Survey, RegisterError> {
         Err(RegisterError::Worker("no components here".to_owned()))
     }
 }

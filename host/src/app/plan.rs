@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use palisade_runtime::catalog::Custody;
 use palisade_runtime::store::{MemoryStore, RedbStore, Store};
-use palisade_runtime::{ErrorKind, Layer};
+use palisade_runtime::{ErrorKind, GrantCeiling, Layer};
 use zeroize::Zeroizing;
 
 use super::{INTERNAL, TokenSink};
@@ -35,6 +35,7 @@ pub(super) struct Plan {
     pub(super) plugin_folders_root: Option<PathBuf>,
     pub(super) custody: Custody,
     pub(super) required_layers: BTreeSet<Layer>,
+    pub(super) grant_ceiling: GrantCeiling,
     pub(super) api_addr: Option<String>,
     pub(super) cluster_name: Option<String>,
     pub(super) default_lease_ttl: Duration,
@@ -95,6 +96,7 @@ impl Plan {
             plugin_folders_root: args.dev_plugin_folders_root,
             custody,
             required_layers: BTreeSet::new(),
+            grant_ceiling: GrantCeiling::default(),
             api_addr: None,
             cluster_name: None,
             default_lease_ttl: LEASE_TTL,
@@ -119,6 +121,7 @@ impl Plan {
             plugin_folders_root: config.plugin_folders_root,
             custody: config.custody,
             required_layers: config.required_layers,
+            grant_ceiling: config.grant_ceiling,
             api_addr: config.api_addr,
             cluster_name: config.cluster_name,
             default_lease_ttl: config.default_lease_ttl,

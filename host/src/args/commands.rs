@@ -133,10 +133,24 @@ pub(crate) enum Plugin {
     List(PluginList),
     /// Show one plugin: `palisade plugin info [flags] TYPE NAME`.
     Info(PluginInfo),
+    /// Show what a file is, without a server: `palisade plugin inspect [flags] FILE`. Exits with 1 when it would not be
+    /// registered.
+    Inspect(PluginInspect),
     /// Deregister a plugin: `palisade plugin deregister [flags] TYPE NAME`.
     Deregister(PluginDeregister),
     /// Replace what runs by what the catalog says: `palisade plugin reload [flags]`.
     Reload(PluginReload),
+}
+
+/// `plugin inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginInspect {
+    /// How to print.
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// FILE
+    #[arg(value_name = "FILE")]
+    pub(crate) names: Vec<String>,
 }
 
 /// `plugin register`.
@@ -145,6 +159,12 @@ pub(crate) struct PluginRegister {
     /// How to reach the server.
     #[command(flatten)]
     pub(crate) connection: Connection,
+    /// How to print what a dry run finds.
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Change nothing; show what would be registered, and the difference to what there is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// The SHA-256 of the file in hexadecimal; required
     #[arg(long, visible_alias = "sha_256", value_name = "HEX")]
     pub(crate) sha256: Option<String>,

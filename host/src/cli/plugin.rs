@@ -1,15 +1,17 @@
-//! `plugin register|list|info|deregister|reload`.
+//! `plugin register|inspect|list|info|deregister|reload`.
 
+use palisade_runtime::Workers;
 use serde_json::{Map, Value, json};
 
-use super::{Failure, exactly, say, wrong_count};
+use super::{Failure, dry_run, exactly, inspect, say, wrong_count};
 use crate::args::{Plugin, PluginDeregister, PluginInfo, PluginList, PluginRegister, PluginReload};
 use crate::client::Client;
 use crate::output::{Printer, go_text, table};
 
-pub(super) async fn run(command: Plugin) -> Result<(), Failure> {
+pub(super) async fn run(command: Plugin, workers: &Workers) -> Result<(), Failure> {
     match command {
         Plugin::Register(args) => register(&args).await,
+        Plugin::Inspect(args) => inspect::run(&args, workers).await,
         Plugin::List(args) => list(&args).await,
         Plugin::Info(args) => info(&args).await,
         Plugin::Deregister(args) => deregister(&args).await,
@@ -57,12 +59,19 @@ async fn register(args: &PluginRegister) -> Result<(), Failure> {
     if !args.limit.is_empty() {
         body["limits"] = limits(&args.limit)?;
     }
-    Client::new(&args.connection)?
+    if args.dry_run {
+        body["dry_run"] = json!(true);
+    }
+    let answer = Client::new(&args.connection)?
         .put(&catalog_path(plugin_type, name), &body)
         .await
         .map_err(Failure::during(format_args!(
             "Error registering plugin {name}"
         )))?;
+    if args.dry_run {
+        let found = answer.map(|answer| answer.data()).unwrap_or_default();
+        return dry_run::show(&Printer::new(&args.output)?, &found);
+    }
     say(&format!("Success! Registered plugin: {name}"))
 }
 

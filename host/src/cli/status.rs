@@ -15,6 +15,9 @@ const SEALED: u8 = 2;
 /// Where the server's health tells what stands around the processes of plugins.
 const PROTECTIONS: &str = "process_protections";
 
+/// Where it tells how compilations of components go.
+const COMPILATIONS: &str = "compilations";
+
 pub(super) async fn run(args: &Status) -> ExitCode {
     match show(args).await {
         Ok(false) => ExitCode::SUCCESS,
@@ -33,7 +36,7 @@ async fn show(args: &Status) -> Result<bool, Failure> {
     // Of a server that is not well, its state above is what counts.
     let health = client.plain("sys/health").await.map(object);
     let health = health.unwrap_or_default().into_iter();
-    status.extend(health.filter(|(key, _)| key == PROTECTIONS));
+    status.extend(health.filter(|(key, _)| key == PROTECTIONS || key == COMPILATIONS));
     let sealed = status.get("sealed") != Some(&Value::Bool(false));
     if printer.field().is_some() {
         printer.one_field(&status)?;
@@ -81,6 +84,7 @@ fn rows(status: &Map<String, Value>) -> Vec<[String; 2]> {
     std::iter::once(header)
         .chain(known)
         .chain(protections(status.get(PROTECTIONS)))
+        .chain(compilations(status.get(COMPILATIONS)))
         .collect()
 }
 
@@ -97,6 +101,21 @@ fn protections(found: Option<&Value>) -> Vec<[String; 2]> {
     active.into_iter().chain(lacking).collect()
 }
 
+/// One more line: how many components are being compiled, and how it went with others.
+fn compilations(found: Option<&Value>) -> Option<[String; 2]> {
+    let counts = found?.as_object()?;
+    let words = counts
+        .iter()
+        .filter(|(_, count)| count.as_u64() != Some(0))
+        .map(|(name, count)| format!("{count} {}", name.replace('_', " ")));
+    let words: Vec<_> = words.collect();
+    let text = match words.is_empty() {
+        true => "none".to_owned(),
+        false => words.join(", "),
+    };
+    Some(["Compilations".to_owned(), text])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +127,15 @@ mod tests {
         let rows = rows(&status);
         let titles: Vec<_> = rows.iter().map(|[title, _]| title.as_str()).collect();
         assert_eq!(titles, ["Key", "Seal Type", "Sealed", "Total Shares"]);
+    }
+
+    #[test]
+    fn compilations_are_told_as_far_as_there_are_any() {
+        let counts = json!({"compiling": 1, "waiting": 0, "turned_away": 2});
+        let [_, text] = compilations(Some(&counts)).unwrap();
+        assert_eq!(text, "1 compiling, 2 turned away");
+        let [_, text] = compilations(Some(&json!({"compiling": 0}))).unwrap();
+        assert_eq!(text, "none");
     }
 
     #[test]

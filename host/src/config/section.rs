@@ -75,6 +75,12 @@ impl<'file, 'faults> Section<'file, 'faults> {
         self.faults.kinds.insert(kind);
     }
 
+    /// Whether the setting is given at all.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let mut attributes = self.body.attributes();
+        attributes.any(|attribute| attribute.key() == name)
+    }
+
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
             Expression::String(text) => Some(text.clone()),
@@ -83,11 +89,7 @@ impl<'file, 'faults> Section<'file, 'faults> {
     }
 
     pub(super) fn required_text(&mut self, name: &'static str) -> Option<String> {
-        if !self
-            .body
-            .attributes()
-            .any(|attribute| attribute.key() == name)
-        {
+        if !self.has(name) {
             return self.wrong(name, "it is missing");
         }
         match self.text(name)? {

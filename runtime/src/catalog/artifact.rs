@@ -43,7 +43,7 @@ struct Directory {
     custody: Custody,
     readers: Arc<Semaphore>,
     /// Sealed copies in use, so that mounts of one entry share one.
-    copies: Mutex<HashMap<Digest, Weak<Inner>>>,
+    copies: Mutex<HashMap<Digest, Weak<Artifact>>>,
 }
 
 impl PluginDirectory {
@@ -98,7 +98,14 @@ impl PluginDirectory {
         })
     }
 
-    async fn read(&self, command: String) -> Result<Inner, RegisterError> {
+    /// The bytes of that digest, if somebody holds them: those of entries that run.
+    pub(super) fn held(&self, digest: Digest) -> Option<Verified> {
+        let copies = self.0.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = copies.get(&digest)?.upgrade()?;
+        Some(Verified { inner })
+    }
+
+    async fn read(&self, command: String) -> Result<Artifact, RegisterError> {
         let place = Arc::clone(&self.0.readers)
             .acquire_owned()
             .await
@@ -107,7 +114,7 @@ impl PluginDirectory {
         let reading = tokio::task::spawn_blocking(move || {
             // Held by the thread, not by the waiter: a thread that hangs keeps its place.
             let _place = place;
-            Inner::read(&directory, &command)
+            Artifact::read(&directory, &command)
         });
         reading
             .await
@@ -115,7 +122,7 @@ impl PluginDirectory {
     }
 
     /// The copy of these bytes that is in use already, or this one.
-    fn shared(&self, artifact: Inner) -> Arc<Inner> {
+    fn shared(&self, artifact: Artifact) -> Arc<Artifact> {
         let mut copies = self.0.copies.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(copy) = copies.get(&artifact.digest).and_then(Weak::upgrade) {
             return copy;
@@ -127,13 +134,14 @@ impl PluginDirectory {
     }
 }
 
-/// Bytes that matched their digest, held in memory that is sealed against every change.
+/// An artifact that matched the digest of its entry.
 #[derive(Clone)]
 pub struct Verified {
-    inner: Arc<Inner>,
+    inner: Arc<Artifact>,
 }
 
-struct Inner {
+/// Bytes found on disk, held in memory that is sealed against every change. Nobody has compared them with anything.
+pub struct Artifact {
     digest: Digest,
     runtime: RuntimeKind,
     sealed: OwnedFd,
@@ -141,6 +149,11 @@ struct Inner {
 }
 
 impl Verified {
+    /// The bytes.
+    pub(crate) fn artifact(&self) -> &Artifact {
+        &self.inner
+    }
+
     /// What the bytes hash to.
     pub fn digest(&self) -> Digest {
         self.inner.digest
@@ -162,15 +175,52 @@ impl Verified {
     }
 }
 
-impl Inner {
+impl Artifact {
+    /// Reads any file that this process may read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, [`RegisterError::Kind`] when it is no plugin.
+    pub fn open(path: &Path) -> Result<Self, RegisterError> {
+        let name = path.display().to_string();
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(path, flags, Mode::empty());
+        let descriptor = opened.map_err(|error| unusable(&name, &directory_fault(error)))?;
+        Self::take(regular(descriptor, &name)?, &name)
+    }
+
+    /// What they hash to.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// How they run.
+    pub fn runtime(&self) -> RuntimeKind {
+        self.runtime
+    }
+
+    /// How many they are.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The sealed memory file that holds them.
+    pub(crate) fn sealed(&self) -> &OwnedFd {
+        &self.sealed
+    }
+
     fn read(directory: &Directory, command: &str) -> Result<Self, RegisterError> {
-        let failed = |error: io::Error| unusable(command, &error.to_string());
         let file = open_beneath(&directory.descriptor, command)?;
         let custody = &directory.custody;
         custody
             .check_folders(&directory.descriptor, command)
             .and_then(|()| custody.check(&file))
             .map_err(|fault| unusable(command, &fault))?;
+        Self::take(file, command)
+    }
+
+    fn take(file: File, command: &str) -> Result<Self, RegisterError> {
+        let failed = |error: io::Error| unusable(command, &error.to_string());
         let memory = copy(file, command)?;
         seal(&memory).map_err(failed)?;
         let runtime = kind_of(&memory)
@@ -233,6 +283,11 @@ fn open_beneath(directory: &OwnedFd, command: &str) -> Result<File, RegisterErro
         | ResolveFlags::NO_XDEV;
     let descriptor = rustix::fs::openat2(directory, command, flags, Mode::empty(), resolve)
         .map_err(|error| open_fault(command, error))?;
+    regular(descriptor, command)
+}
+
+/// The file, if it is a regular one of a permitted size.
+fn regular(descriptor: OwnedFd, command: &str) -> Result<File, RegisterError> {
     let found = rustix::fs::fstat(&descriptor).map_err(|error| open_fault(command, error))?;
     let size = u64::try_from(found.st_size).unwrap_or(0);
     match FileType::from_raw_mode(found.st_mode) {

@@ -3,40 +3,51 @@
 use async_trait::async_trait;
 use palisade_contract::SectionFacts;
 
-use super::{Catalog, Entry, EntryKey, Manifest, PluginDirectory, Verified, record};
+use super::manifest::Draft;
+use super::{
+    Candidate, Catalog, Entry, EntryKey, Manifest, PluginDirectory, Survey, Verified, record,
+};
 use crate::store::{Check, Commit, StoreError, Versioned, Write};
 use crate::{Profile, RegisterError, RuntimeKind};
 
 /// Reads what a component says of itself and what it imports, without running it and not in this process.
 #[async_trait]
 pub trait ComponentInspector: Send + Sync {
-    /// What its custom section says, if the component is no larger than its profile allows.
+    /// What is known of it, if it is no larger than its profile allows.
     ///
     /// # Errors
     ///
     /// [`RegisterError::Import`] for imports that no plugin is given, [`RegisterError::Component`] when it is not
     /// well-formed, [`RegisterError::Worker`] when it could not be looked at.
-    async fn inspect(
-        &self,
-        artifact: &Verified,
-        profile: Profile,
-    ) -> Result<SectionFacts, RegisterError>;
+    async fn inspect(&self, artifact: &Verified, profile: Profile)
+    -> Result<Survey, RegisterError>;
 }
 
 impl Catalog {
     /// Registers an artifact, or replaces the entry of that name and version.
     pub(crate) async fn register(&self, manifest: Manifest) -> Result<Entry, RegisterError> {
         let draft = manifest.check()?;
-        let directory = self.directory()?;
         // Read before anything that takes time: whoever commits in between is found out.
         let before = self.stored(&draft.key).await?;
-        let artifact = directory.verify(&draft.command, draft.sha256).await?;
-        let entry = draft.into_entry(artifact.runtime())?;
-        self.inspect(&entry, &artifact).await?;
+        let entry = self.consider(draft).await?.entry;
         self.keep(&entry, before.map(|found| found.revision))
             .await?;
         tracing::info!(plugin = %entry.key.name, runtime = %entry.runtime, sha256 = %entry.sha256, "registered");
         Ok(entry)
+    }
+
+    /// Everything that is checked before an entry is stored.
+    pub(super) async fn consider(&self, draft: Draft) -> Result<Candidate, RegisterError> {
+        let directory = self.directory()?;
+        let artifact = directory.verify(&draft.command, draft.sha256).await?;
+        let entry = draft.into_entry(artifact.runtime())?;
+        self.ceiling.check(&entry.grants)?;
+        let survey = self.inspect(&entry, &artifact).await?;
+        Ok(Candidate {
+            entry,
+            size_bytes: Some(artifact.size()),
+            survey,
+        })
     }
 
     /// Removes an entry; removing what is not there is no error.
@@ -70,15 +81,19 @@ impl Catalog {
         Ok(self.store.snapshot().await?.get(&key.path()).await?)
     }
 
-    async fn inspect(&self, entry: &Entry, artifact: &Verified) -> Result<(), RegisterError> {
-        match entry.runtime {
-            RuntimeKind::Wasm => {
-                let profile = entry.limits.profile;
-                agree(entry, &self.inspector.inspect(artifact, profile).await?)
-            }
-            // A process tells what it is only when it runs, and registering runs nothing.
-            RuntimeKind::Native | RuntimeKind::Builtin => Ok(()),
+    async fn inspect(
+        &self,
+        entry: &Entry,
+        artifact: &Verified,
+    ) -> Result<Option<Survey>, RegisterError> {
+        // A process tells what it is only when it runs, and registering runs nothing.
+        if entry.runtime != RuntimeKind::Wasm {
+            return Ok(None);
         }
+        let profile = entry.limits.profile;
+        let survey = self.inspector.inspect(artifact, profile).await?;
+        agree(entry, &survey.facts)?;
+        Ok(Some(survey.given(&entry.grants)))
     }
 
     /// Stores the entry if nobody else stored another one since `revision`.

@@ -70,6 +70,20 @@ impl Catalog {
         }
     }
 
+    /// The entry that is chosen; nothing when that is a builtin, or when there is none.
+    pub(super) async fn chosen_entry(
+        &self,
+        wanted: &Wanted,
+        choice: Choice,
+    ) -> Result<Option<Entry>, RegisterError> {
+        match self.find(wanted, choice).await {
+            Ok(Found::Entry(entry)) => Ok(Some(*entry)),
+            Ok(Found::Builtin(_)) | Err(MountError::NoEntry { .. }) => Ok(None),
+            Err(MountError::Store(error)) => Err(error.into()),
+            Err(other) => Err(RegisterError::Worker(other.to_string())),
+        }
+    }
+
     async fn find(&self, wanted: &Wanted, choice: Choice) -> Result<Found, MountError> {
         match &wanted.version {
             Some(version) if version.is_builtin() => self.explicit_builtin(wanted, version).await,
@@ -136,6 +150,8 @@ impl Catalog {
     }
 
     async fn verified(&self, entry: Entry) -> Result<Resolved, MountError> {
+        // Lowered since, it bounds what was registered before.
+        self.ceiling.check(&entry.grants).map_err(mount_error)?;
         let directory = self.directory().map_err(mount_error)?;
         let artifact = directory
             .verify(&entry.command, entry.sha256)

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use palisade_contract::{CONTRACT_VERSION, PluginType, SectionFacts};
 use sha2::{Digest as _, Sha256};
 
-use super::{ComponentInspector, Manifest, Verified};
+use super::{ComponentInspector, Manifest, Survey, Verified};
 use crate::{Profile, RegisterError};
 
 /// The smallest file that is a component.
@@ -32,7 +32,7 @@ impl Says {
 
 #[async_trait]
 impl ComponentInspector for Says {
-    async fn inspect(&self, _: &Verified, _: Profile) -> Result<SectionFacts, RegisterError> {
-        Ok(self.0.clone())
+    async fn inspect(&self, _: &Verified, _: Profile) -> Result<Survey, RegisterError> {
+        Ok(Survey::of(self.0.clone()))
     }
 }

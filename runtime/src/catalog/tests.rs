@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::testing::{COMPONENT, Says, manifest};
 use super::{
     BUILTIN_VERSION, Catalog, Choice, ComponentInspector, Entry, EntryKey, Manifest, PREFIX,
-    PluginDirectory, Verified, Wanted,
+    PluginDirectory, Survey, Verified, Wanted,
 };
 use crate::store::{Commit, MemoryStore, Store, Write};
 use crate::{ErrorKind, PluginName, Profile, RegisterError, RuntimeKind};
@@ -53,7 +53,7 @@ impl ComponentInspector for BothAtOnce {
         &self,
         artifact: &Verified,
         profile: Profile,
-    ) -> Result<SectionFacts, RegisterError> {
+    ) -> Result<Survey, RegisterError> {
         self.0.wait().await;
         self.1.inspect(artifact, profile).await
     }

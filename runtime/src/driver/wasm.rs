@@ -5,6 +5,7 @@
 //! request is using, sees the host through one scope of its mount's services, and what it wrote becomes visible when
 //! the guest has returned. A store that trapped, ran over a limit or was abandoned is dropped.
 
+mod admit;
 mod ask;
 #[cfg(test)]
 mod attacks;
@@ -14,6 +15,7 @@ mod clip;
 mod clocks;
 mod compile;
 mod convert;
+mod deny;
 // Reachable for the examples in its documentation, one of which must not compile; no part of the surface.
 #[doc(hidden)]
 pub mod engine;
@@ -26,6 +28,7 @@ mod linker;
 mod load;
 mod mount;
 mod pool;
+mod producers;
 mod queue;
 mod random;
 mod recorder;
@@ -41,15 +44,16 @@ mod trap;
 mod wasi;
 mod witness;
 
+pub(crate) use admit::admit;
 pub(crate) use compile::compile;
 pub(crate) use inspect::inspect;
-pub(crate) use jobs::inspect_artifact;
+pub(crate) use jobs::{inspect_artifact, survey_artifact};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::catalog::{ComponentInspector, Program, Verified};
+use crate::catalog::{ComponentInspector, Program, Survey, Verified};
 use crate::driver::{Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
 use crate::{
     Digest, FolderRoot, LaunchError, Profile, RegisterError, RuntimeKind, Timeouts, Workers,
@@ -57,7 +61,6 @@ use crate::{
 use compile::{Compiled, CompiledCache};
 use engine::{Class, Large, Ordinary, Shared};
 use instance::WasmInstance;
-use palisade_contract::SectionFacts;
 use queue::CompileQueue;
 use threads::GuestThreads;
 
@@ -155,8 +158,9 @@ impl WasmDriver {
             let (shared, plugin) = (engine.shared.clone(), plugin.to_owned());
             let queue = Arc::clone(&self.queue);
             async move {
+                let artifact = artifact.artifact();
                 let compile =
-                    jobs::compile_artifact(&workers, &artifact, &plugin, C::PROFILE, &timeouts);
+                    jobs::compile_artifact(&workers, artifact, &plugin, C::PROFILE, &timeouts);
                 let answer = queue.run(digest, &plugin, compile).await?;
                 load(answer, shared, plugin).await
             }
@@ -204,9 +208,9 @@ impl ComponentInspector for WasmDriver {
         &self,
         artifact: &Verified,
         profile: Profile,
-    ) -> Result<SectionFacts, RegisterError> {
-        let inspection = inspect_artifact(&self.workers, artifact, profile, self.timeouts.inspect);
-        inspection.await.map(|found| found.facts)
+    ) -> Result<Survey, RegisterError> {
+        let limit = self.timeouts.inspect;
+        inspect_artifact(&self.workers, artifact.artifact(), profile, limit).await
     }
 }
 

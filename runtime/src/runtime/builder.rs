@@ -16,8 +16,8 @@ use crate::driver::Driver;
 use crate::services::SystemFacts;
 use crate::store::Store;
 use crate::{
-    FolderRoot, LaunchError, Layer, MountError, PluginName, Protections, RuntimeKind, Timeouts,
-    Workers,
+    FolderRoot, GrantCeiling, LaunchError, Layer, MountError, PluginName, Protections, RuntimeKind,
+    Timeouts, Workers,
 };
 
 /// The kinds that every runtime can run.
@@ -36,6 +36,7 @@ pub struct RuntimeBuilder {
     drivers: BTreeMap<RuntimeKind, Arc<dyn Driver>>,
     inspector: Option<Arc<dyn ComponentInspector>>,
     required_layers: BTreeSet<Layer>,
+    grant_ceiling: GrantCeiling,
 }
 
 impl RuntimeBuilder {
@@ -88,6 +89,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// What entries may be granted at most; everything by default. What is over it is not registered, and not started if
+    /// it was registered before.
+    pub fn grant_ceiling(mut self, ceiling: GrantCeiling) -> Self {
+        self.grant_ceiling = ceiling;
+        self
+    }
+
     /// Runs plugins of that kind with another driver than the runtime's own.
     pub fn driver(mut self, kind: RuntimeKind, driver: Arc<dyn Driver>) -> Self {
         self.drivers.insert(kind, driver);
@@ -125,7 +133,8 @@ impl RuntimeBuilder {
             return Err(self.lacking(complete && inspector.is_some()));
         };
         let (store, inspector) = (Arc::clone(store), Arc::clone(inspector));
-        let catalog = Catalog::new(Arc::clone(&store), self.directory, inspector, self.builtins);
+        let catalog = Catalog::new(Arc::clone(&store), self.directory, inspector, self.builtins)
+            .beneath(self.grant_ceiling);
         Ok(Workshop {
             catalog,
             drivers: self.drivers,

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use palisade_contract::SectionFacts;
 
-use crate::catalog::{ComponentInspector, Verified};
+use crate::catalog::{ComponentInspector, Survey, Verified};
 use crate::driver::Driver;
 use crate::driver::builtin::BuiltinDriver;
 use crate::driver::native::NativeDriver;
@@ -51,9 +50,8 @@ impl ComponentInspector for WorkerInspector {
         &self,
         artifact: &Verified,
         profile: Profile,
-    ) -> Result<SectionFacts, RegisterError> {
+    ) -> Result<Survey, RegisterError> {
         let limit = self.timeouts.inspect;
-        let inspection = wasm::inspect_artifact(&self.workers, artifact, profile, limit);
-        Ok(inspection.await?.facts)
+        wasm::inspect_artifact(&self.workers, artifact.artifact(), profile, limit).await
     }
 }

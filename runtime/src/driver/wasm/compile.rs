@@ -12,33 +12,34 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::task::JoinError;
 
+use super::admit;
+use crate::catalog::Survey;
 use palisade_contract::SectionFacts;
 
 /// Components that are kept compiled; those that run are kept alive by their mounts as well.
 const KEPT_MAX: usize = 64;
 
-/// The worker's half: inspects the bytes, compiles them, and answers with what the section says and the code.
+/// The worker's half: inspects the bytes, compiles them, and answers with the inspection and the code.
 pub(crate) fn compile(bytes: &[u8], profile: Profile) -> Result<Vec<u8>, String> {
-    let facts = inspect::read(bytes, profile)?.facts;
-    let facts = serde_json::to_vec(&facts).map_err(|error| error.to_string())?;
+    let inspection = inspect::inspect(bytes, profile)?;
     let code = settings::compiling()
         .and_then(|engine| engine.precompile_component(bytes))
         .map_err(|error| format!("{error:#}"))?;
-    Ok(frame(&facts, &code))
+    Ok(frame(&inspection, &code))
 }
 
-/// The facts' length in four bytes, the facts, the code.
-fn frame(facts: &[u8], code: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(facts.len()).expect("a section has at most a few KiB");
-    [&length.to_le_bytes(), facts, code].concat()
+/// The inspection's length in four bytes, the inspection, the code.
+fn frame(inspection: &[u8], code: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(inspection.len()).expect("it is shorter than its file");
+    [&length.to_le_bytes(), inspection, code].concat()
 }
 
-fn unframe(mut answer: Vec<u8>) -> Option<(SectionFacts, Vec<u8>)> {
+fn unframe(mut answer: Vec<u8>) -> Option<(Survey, Vec<u8>)> {
     let (length, rest) = answer.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let facts = SectionFacts::parse(rest.get(..length)?).ok()?;
+    let survey = admit::survey(rest.get(..length)?).ok()?;
     let code = answer.split_off(size_of::<u32>() + length);
-    Some((facts, code))
+    Some((survey, code))
 }
 
 /// A component, linked with what it may have and ready to be instantiated.
@@ -52,9 +53,12 @@ pub(super) struct Compiled<C> {
 impl<C: Class> Compiled<C> {
     /// Makes a worker's answer ready to run in that engine.
     pub(super) fn from_worker(answer: Vec<u8>, engine: &SharedEngine<C>) -> wasmtime::Result<Self> {
-        let (facts, code) = unframe(answer)
+        let (survey, code) = unframe(answer)
             .ok_or_else(|| wasmtime::Error::msg("the compiler's answer is cut short"))?;
+        // What was admitted when it was registered may have been refused since.
+        admit::admit(&survey)?;
         let component = engine.link(OwnWork::from_worker(code))?;
+        let facts = survey.facts;
         Ok(Self { facts, component })
     }
 }
@@ -172,6 +176,8 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    const COMPONENT: &str = r#"(component (core module (@custom "palisade:plugin" "{\22contract\22:\220.1.0\22,\22type\22:\22secret\22,\22version\22:\22\22}")))"#;
+
     fn digest(byte: u8) -> Digest {
         Digest::new([byte; 32])
     }
@@ -227,8 +233,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_cut_short_is_none() {
-        let facts = br#"{"contract":"0.1.0","type":"secret","version":""}"#;
-        let whole = frame(facts, b"code");
+        let bytes = wat::parse_str(COMPONENT).unwrap();
+        let whole = frame(
+            &inspect::inspect(&bytes, Profile::Ordinary).unwrap(),
+            b"code",
+        );
         assert_eq!(unframe(whole.clone()).unwrap().1, b"code");
         for length in 0..whole.len() - 4 {
             assert!(unframe(whole[..length].to_vec()).is_none());

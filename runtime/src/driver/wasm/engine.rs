@@ -29,8 +29,8 @@ use wasmtime::{Engine, Result, Store};
 use super::bindings::{Secrets, SecretsPre};
 use super::linker::linker;
 use super::load::OwnWork;
-use super::settings;
 use super::store::StoreState;
+use super::{deny, settings};
 use crate::Profile;
 
 /// The components of one profile, as a type.
@@ -135,7 +135,11 @@ impl<C: Class> Shared<C> {
     /// Loads what the compile worker made for this class, and links it.
     pub(super) fn link(&self, work: OwnWork<C>) -> Result<Linked<C>> {
         let component = work.load(&self.engine)?;
-        let component = SecretsPre::new(self.linker.instantiate_pre(&component)?)?;
+        let mut linker = Linker::clone(&self.linker);
+        deny::link(&mut linker, &self.engine, &component, |state| {
+            &mut state.table
+        })?;
+        let component = SecretsPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Linked {
             component,
             class: PhantomData,

@@ -2,18 +2,20 @@
 //!
 //! [`inspect`] runs in a worker process: a file of a few KiB can make a parser overflow its stack or take hundreds of
 //! megabytes, so no section is read before its count is known to be small, and types, which nest, are not read at all.
-//! [`judge`] is the server's half: it decides on the names that come back.
+//! What becomes of the names that come back, [`admit`](super::admit) decides in the server.
 
 use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
     BinaryReaderError, ComponentExport, ComponentExternalKind, ComponentImport, Encoding,
-    FunctionBody, Operator, Parser, Payload, SectionLimited,
+    FunctionBody, MemoryType, Operator, Parser, Payload, SectionLimited, Table,
 };
 
 use super::bounds::Bounds;
-use crate::{Profile, RegisterError};
+use super::producers;
+use crate::Profile;
+use crate::catalog::{Extent, Producer, Structure};
 use palisade_contract::{SECTION_NAME, SectionFacts};
 
 /// The section of this contract, in bytes.
@@ -31,6 +33,10 @@ pub(crate) struct Inspection {
     pub(crate) imports: Vec<String>,
     /// The names of its exports.
     pub(crate) exports: Vec<String>,
+    /// How much there is of it.
+    pub(crate) structure: Structure,
+    /// What made it.
+    pub(crate) producers: Vec<Producer>,
 }
 
 /// The worker's half: reads the bytes and answers with an [`Inspection`] as JSON, or with what is wrong with them.
@@ -72,6 +78,9 @@ struct Survey {
     /// One for each part that is open, outermost first: its encoding and how many names it has.
     open: Vec<(Option<Encoding>, u64)>,
     counts: Counts,
+    memories: Vec<Extent>,
+    tables: Vec<Extent>,
+    producers: Vec<Producer>,
     sections: Vec<SectionFacts>,
     imports: Vec<String>,
     exports: Vec<String>,
@@ -99,6 +108,9 @@ impl Survey {
             bounds,
             open: Vec::new(),
             counts: Counts::default(),
+            memories: Vec::new(),
+            tables: Vec::new(),
+            producers: Vec::new(),
             sections: Vec::new(),
             imports: Vec::new(),
             exports: Vec::new(),
@@ -122,12 +134,8 @@ impl Survey {
             Payload::FunctionSection(it) => {
                 self.count(&it, |c| &mut c.functions, |b| b.functions, "functions")?;
             }
-            Payload::TableSection(it) => {
-                self.count(&it, |c| &mut c.tables, |b| b.tables.into(), "tables")?;
-            }
-            Payload::MemorySection(it) => {
-                self.count(&it, |c| &mut c.memories, |b| b.memories.into(), "memories")?;
-            }
+            Payload::TableSection(it) => self.tables(it)?,
+            Payload::MemorySection(it) => self.memories(it)?,
             Payload::GlobalSection(it) => {
                 self.count(&it, |c| &mut c.globals, |b| b.globals, "globals")?;
             }
@@ -140,7 +148,10 @@ impl Survey {
             Payload::ComponentImportSection(it) => self.import(it)?,
             Payload::ComponentExportSection(it) => self.export(it)?,
             Payload::CodeSectionEntry(body) => check_body(self.bounds, &body)?,
-            Payload::CustomSection(it) => self.custom(it.name(), it.data())?,
+            Payload::CustomSection(it) => {
+                self.custom(it.name(), it.data())?;
+                producers::read(&it, &mut self.producers);
+            }
             Payload::ComponentStartSection { .. } => return Err(refused("a start function")),
             Payload::TagSection(_) => return Err(refused("exception tags")),
             Payload::UnknownSection { id, .. } => {
@@ -188,6 +199,35 @@ impl Survey {
             .filter(|(kind, _)| *kind == Some(Encoding::Component));
         let depth = components.count() as u64 - 1;
         bounds.check(depth, |it| it.depth, "levels of components")
+    }
+
+    fn memories(&mut self, section: SectionLimited<'_, MemoryType>) -> Result<(), String> {
+        self.count(
+            &section,
+            |c| &mut c.memories,
+            |b| b.memories.into(),
+            "memories",
+        )?;
+        for memory in section {
+            let memory = memory.map_err(malformed)?;
+            self.memories.push(Extent {
+                minimum: memory.initial,
+                maximum: memory.maximum,
+            });
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self, section: SectionLimited<'_, Table<'_>>) -> Result<(), String> {
+        self.count(&section, |c| &mut c.tables, |b| b.tables.into(), "tables")?;
+        for table in section {
+            let table = table.map_err(malformed)?.ty;
+            self.tables.push(Extent {
+                minimum: table.initial,
+                maximum: table.maximum,
+            });
+        }
+        Ok(())
     }
 
     fn name(&mut self, count: u32) -> Result<(), String> {
@@ -244,6 +284,15 @@ impl Survey {
                 facts,
                 imports: self.imports,
                 exports: self.exports,
+                structure: Structure {
+                    parts: self.counts.parts,
+                    functions: self.counts.functions,
+                    globals: self.counts.globals,
+                    segments: self.counts.segments,
+                    memories: self.memories,
+                    tables: self.tables,
+                },
+                producers: self.producers,
             }),
             _ => Err(format!(
                 "it has {found} sections named {SECTION_NAME}, exactly one is needed; the SDK writes it"
@@ -298,129 +347,6 @@ fn deepest_block(body: &FunctionBody<'_>) -> Result<u64, String> {
     Ok(deepest)
 }
 
-/// The server's half: believes of a worker's answer what it can check, and says yes or no to the names.
-pub(crate) fn judge(answer: &[u8]) -> Result<Inspection, RegisterError> {
-    let inspection: Inspection = serde_json::from_slice(answer).map_err(|error| {
-        RegisterError::Worker(format!(
-            "the inspector answered with no inspection: {error}"
-        ))
-    })?;
-    check_imports(&inspection.imports)?;
-    check_exports(&inspection.exports)?;
-    check_contract(&inspection.facts)?;
-    Ok(inspection)
-}
-
-fn check_imports(imports: &[String]) -> Result<(), RegisterError> {
-    let refused: Vec<_> = imports
-        .iter()
-        .filter(|name| !is_granted(name))
-        .map(|name| super::clip::name(name))
-        .collect();
-    if refused.is_empty() {
-        return Ok(());
-    }
-    Err(RegisterError::Import { imports: refused })
-}
-
-fn check_exports(exports: &[String]) -> Result<(), RegisterError> {
-    let backend = |name: &String| {
-        Interface::parse(name).is_some_and(|it| {
-            it.path == "palisade:plugin/backend" && it.is_of_track(CONTRACT_TRACK)
-        })
-    };
-    if exports.iter().any(backend) {
-        return Ok(());
-    }
-    let found = exports
-        .iter()
-        .map(|name| super::clip::name(name))
-        .collect::<Vec<_>>();
-    Err(RegisterError::Component(format!(
-        "it exports {found:?}, but not palisade:plugin/backend@0.1.x"
-    )))
-}
-
-/// A section may name any contract of this track: what it was built against loads for ever.
-fn check_contract(facts: &SectionFacts) -> Result<(), RegisterError> {
-    let known = semver::Version::parse(&facts.contract)
-        .is_ok_and(|version| (version.major, version.minor) == CONTRACT_TRACK);
-    if known {
-        return Ok(());
-    }
-    Err(RegisterError::Component(format!(
-        "it was built against contract {:?}, this runtime speaks 0.1.x",
-        super::clip::name(&facts.contract)
-    )))
-}
-
-/// The major and minor version of the contract, within which everything fits together.
-const CONTRACT_TRACK: (u64, u64) = (0, 1);
-
-/// The major and minor version of WASI that toolchains build against.
-const WASI_TRACK: (u64, u64) = (0, 2);
-
-/// What the contract offers.
-const CONTRACT_IMPORTS: &[&str] = &[
-    "palisade:plugin/types",
-    "palisade:plugin/storage",
-    "palisade:plugin/system",
-    "palisade:plugin/log",
-    "palisade:plugin/clock",
-    "palisade:plugin/random",
-    "palisade:plugin/deadline",
-];
-
-/// What standard libraries import whether they need it or not; linked one by one, with nothing behind them.
-const WASI_IMPORTS: &[&str] = &[
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/stderr",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:cli/terminal-stderr",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:clocks/wall-clock",
-    "wasi:clocks/monotonic-clock",
-    "wasi:random/random",
-    "wasi:random/insecure-seed",
-    "wasi:filesystem/types",
-    "wasi:filesystem/preopens",
-];
-
-fn is_granted(name: &str) -> bool {
-    Interface::parse(name).is_some_and(|it| {
-        (CONTRACT_IMPORTS.contains(&it.path) && it.is_of_track(CONTRACT_TRACK))
-            || (WASI_IMPORTS.contains(&it.path) && it.is_of_track(WASI_TRACK))
-    })
-}
-
-/// The name of an interface in parts, such as `wasi:io/poll@0.2.6`.
-struct Interface<'a> {
-    path: &'a str,
-    version: semver::Version,
-}
-
-impl<'a> Interface<'a> {
-    fn parse(name: &'a str) -> Option<Self> {
-        let (path, version) = name.split_once('@')?;
-        let version = semver::Version::parse(version).ok()?;
-        Some(Self { path, version })
-    }
-
-    /// Patch versions of a track fit together; what comes before a release does not.
-    fn is_of_track(&self, (major, minor): (u64, u64)) -> bool {
-        let version = &self.version;
-        (version.major, version.minor) == (major, minor) && version.pre.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,21 +369,27 @@ mod tests {
         read(bytes).unwrap_err()
     }
 
-    fn inspection(imports: &[&str], exports: &[&str]) -> Vec<u8> {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        serde_json::to_vec(&Inspection {
-            facts: SectionFacts::parse(br#"{"contract":"0.1.7","type":"auth","version":""}"#)
-                .unwrap(),
-            imports: names(imports),
-            exports: names(exports),
-        })
-        .unwrap()
-    }
-
     #[test]
     fn a_section_is_found_in_a_nested_module() {
         let found = read(&with_section("")).unwrap();
         assert_eq!(found.facts.version, "v1.0.0");
+    }
+
+    #[test]
+    fn what_there_is_is_counted_over_all_modules() {
+        let content = r#"(core module (memory 2 16) (func) (func) (data (i32.const 0) "x"))
+            (core module (table 3 funcref) (func) (global i32 (i32.const 0)))"#;
+        let found = read(&with_section(content)).unwrap().structure;
+        let extent = |minimum, maximum| Extent { minimum, maximum };
+        let expected = Structure {
+            parts: 4,
+            functions: 3,
+            globals: 1,
+            segments: 1,
+            memories: vec![extent(2, Some(16))],
+            tables: vec![extent(3, None)],
+        };
+        assert_eq!(found, expected);
     }
 
     #[test]
@@ -572,49 +504,5 @@ mod tests {
         // A core instance section that says it has a million entries, each of them five bytes that are not there.
         bytes.extend([2, 3, 0xc0, 0x84, 0x3d]);
         assert!(fault(&bytes).contains("instances"), "{}", fault(&bytes));
-    }
-
-    #[test]
-    fn granted_imports_are_known_by_interface_and_track() {
-        let imports = [
-            "palisade:plugin/storage@0.1.0",
-            "palisade:plugin/types@0.1.9",
-            "wasi:io/poll@0.2.0",
-            "wasi:cli/terminal-stderr@0.2.99",
-            "wasi:filesystem/preopens@0.2.6",
-        ];
-        judge(&inspection(&imports, &["palisade:plugin/backend@0.1.0"])).unwrap();
-    }
-
-    #[test]
-    fn every_other_import_is_refused_by_name() {
-        let others = [
-            "wasi:sockets/tcp@0.2.6",
-            "wasi:http/outgoing-handler@0.2.6",
-            "wasi:random/insecure@0.2.6",
-            "wasi:io/poll@0.3.0",
-            "wasi:io/poll@0.2.0-rc-2023-11-10",
-            "wasi:io/poll",
-            "palisade:plugin/storage@0.2.0",
-            "palisade:plugin/backend@0.1.0",
-            "wasi:io/p\u{43e}ll@0.2.0",
-            "bare",
-        ];
-        let imports = [&others[..], &["wasi:io/poll@0.2.0"]].concat();
-        let answer = inspection(&imports, &["palisade:plugin/backend@0.1.0"]);
-        match judge(&answer).unwrap_err() {
-            RegisterError::Import { imports } => assert_eq!(imports.len(), others.len()),
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn a_component_that_exports_no_backend_is_refused() {
-        let answer = inspection(
-            &[],
-            &["palisade:plugin/backend@0.2.0", "wasi:cli/run@0.2.0"],
-        );
-        let fault = judge(&answer).unwrap_err().to_string();
-        assert!(fault.contains("palisade:plugin/backend@0.1.x"), "{fault}");
     }
 }

@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use super::admit;
 use super::bounds::Bounds;
-use super::inspect::{Inspection, judge};
-use crate::catalog::Verified;
+use crate::catalog::{Artifact, Survey};
 use crate::worker::{JobBudget, JobError, JobInput, JobRole};
 use crate::{LaunchError, Profile, RegisterError, Timeouts, Workers};
 
@@ -48,10 +48,27 @@ fn compile_budget(profile: Profile, timeouts: &Timeouts) -> JobBudget {
 /// over a limit, of another contract or without a backend, [`RegisterError::Worker`] when the worker is to blame.
 pub(crate) async fn inspect_artifact(
     workers: &Workers,
-    artifact: &Verified,
+    artifact: &Artifact,
     profile: Profile,
     timeout: Duration,
-) -> Result<Inspection, RegisterError> {
+) -> Result<Survey, RegisterError> {
+    let survey = survey_artifact(workers, artifact, profile, timeout).await?;
+    admit::admit(&survey)?;
+    Ok(survey)
+}
+
+/// Has a component read, and tells what is in it, whatever that is.
+///
+/// # Errors
+///
+/// [`RegisterError::Component`] when it is malformed or over a limit, [`RegisterError::Worker`] when the worker is to
+/// blame.
+pub(crate) async fn survey_artifact(
+    workers: &Workers,
+    artifact: &Artifact,
+    profile: Profile,
+    timeout: Duration,
+) -> Result<Survey, RegisterError> {
     check_size(artifact, profile).map_err(RegisterError::Component)?;
     let budget = JobBudget {
         memory_bytes: INSPECT_MEMORY_BYTES,
@@ -64,7 +81,7 @@ pub(crate) async fn inspect_artifact(
     let answer = workers
         .run_job(JobRole::Inspect(profile), input, budget)
         .await;
-    judge(&answer.map_err(|error| match error {
+    admit::survey(&answer.map_err(|error| match error {
         JobError::Worker(error) => RegisterError::Worker(error.to_string()),
         error => RegisterError::Component(error.to_string()),
     })?)
@@ -73,7 +90,7 @@ pub(crate) async fn inspect_artifact(
 /// Has a component compiled.
 pub(super) async fn compile_artifact(
     workers: &Workers,
-    artifact: &Verified,
+    artifact: &Artifact,
     plugin: &str,
     profile: Profile,
     timeouts: &Timeouts,
@@ -94,6 +111,6 @@ pub(super) async fn compile_artifact(
     })
 }
 
-fn check_size(artifact: &Verified, profile: Profile) -> Result<(), String> {
+fn check_size(artifact: &Artifact, profile: Profile) -> Result<(), String> {
     Bounds::of(profile).check(artifact.size(), |it| it.file_bytes, "bytes")
 }
