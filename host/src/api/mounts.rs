@@ -52,11 +52,10 @@ fn one(server: &Server, call: &Call, path: &str) -> Result<Reply, ApiError> {
     match found {
         Some(mount) => {
             let mut data = object(server, &mount);
-            data["last_crashes"] = mount
-                .last_crashes
-                .iter()
-                .map(|it| crash::object(it))
-                .collect();
+            if mount.runtime == RuntimeKind::Wasm {
+                let crashes = mount.last_crashes.iter();
+                data["last_crashes"] = crashes.map(|it| crash::object(it)).collect();
+            }
             Ok(Reply::data_twice(&call.id, &data))
         }
         None => Err(ApiError::new(

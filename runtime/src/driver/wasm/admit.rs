@@ -234,7 +234,7 @@ mod tests {
         ];
         assert_eq!(verdicts(&imports), [Verdict::Stubbed; 4]);
         admit(&found(&imports, &[BACKEND])).unwrap();
-        assert!(is_denied(imports[2]) && !is_denied(imports[0]));
+        assert!(is_denied(imports[3]) && !is_denied(imports[2]));
     }
 
     #[test]

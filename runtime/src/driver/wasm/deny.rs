@@ -1,5 +1,5 @@
-//! Answers the interfaces of WASI that a plugin is not given, so that what was linked for nothing does no harm: no folder
-//! is open, no socket is made, no name is found. An answer is chosen by the shape that its function has to give back.
+//! Answers the interfaces of WASI that a plugin is not given, so that what was linked for nothing does no harm: no
+//! socket is made, no name is found. An answer is chosen by the shape that its function has to give back.
 
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{
@@ -9,13 +9,11 @@ use wasmtime::{Engine, Result, StoreContextMut, bail};
 
 use super::admit;
 
-/// The names by which the interfaces call a denial: `wasi:filesystem`, then `wasi:sockets`.
-const DENIALS: [&str; 2] = ["access", "access-denied"];
+/// The name by which the interfaces call a denial.
+const DENIAL: &str = "access-denied";
 
 /// The handles that are these interfaces' own. Others, such as streams, are defined where they come from.
-const HANDLES: [&str; 8] = [
-    "descriptor",
-    "directory-entry-stream",
+const HANDLES: [&str; 6] = [
     "network",
     "resolve-address-stream",
     "tcp-socket",
@@ -106,7 +104,7 @@ fn denial(shape: &Type) -> Option<Val> {
         Type::Result(result) => match result.err()? {
             Type::Enum(errors) => {
                 let mut names = errors.names();
-                let name = names.find(|name| DENIALS.contains(name))?;
+                let name = names.find(|name| *name == DENIAL)?;
                 Some(Val::Result(Err(Some(Box::new(Val::Enum(name.to_owned()))))))
             }
             _ => None,
@@ -144,15 +142,15 @@ mod tests {
                 (export "error-code" (type $code (eq $e)))
                 (export "create-tcp-socket"
                     (func (result (result (own $tcp-socket) (error $code)))))))
-            (import "wasi:filesystem/types@0.2.6" (instance $types
-                (export "descriptor" (type (sub resource)))))
-            (alias export $types "descriptor" (type $descriptor))
-            (import "wasi:filesystem/preopens@0.2.6" (instance $preopens
+            (import "wasi:sockets/udp@0.2.6" (instance $types
+                (export "udp-socket" (type (sub resource)))))
+            (alias export $types "udp-socket" (type $descriptor))
+            (import "wasi:sockets/udp-create-socket@0.2.6" (instance $preopens
                 (alias outer 1 $descriptor (type $d))
-                (export "descriptor" (type $open (eq $d)))
+                (export "udp-socket" (type $open (eq $d)))
                 (type $tuple (tuple (own $open) string))
                 (type $list (list $tuple))
-                (export "get-directories" (func (result $list)))
+                (export "list-sockets" (func (result $list)))
                 (export "odd" (func (result u32)))))
             (core module $memory
                 (memory (export "memory") 1)
@@ -161,7 +159,7 @@ mod tests {
             (core func $instance-network (canon lower (func $instance "instance-network")))
             (core func $create-socket (canon lower (func $create "create-tcp-socket") (memory (core memory $m "memory"))))
             (core func $directories
-                (canon lower (func $preopens "get-directories") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+                (canon lower (func $preopens "list-sockets") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
             (core func $odd (canon lower (func $preopens "odd")))
             (core func $drop (canon resource.drop $net))
             (core module $asking
@@ -169,7 +167,7 @@ mod tests {
                 (import "h" "network" (func $network (result i32)))
                 (import "h" "drop" (func $drop (param i32)))
                 (import "h" "create" (func $create (param i32)))
-                (import "h" "directories" (func $directories (param i32)))
+                (import "h" "sockets" (func $sockets (param i32)))
                 (import "h" "odd" (func $odd (result i32)))
                 ;; 1 for an error, and ten times which one
                 (func (export "socket") (result i32)
@@ -178,8 +176,8 @@ mod tests {
                     (i32.add
                         (i32.load8_u (i32.const 16))
                         (i32.mul (i32.load8_u (i32.const 20)) (i32.const 10))))
-                (func (export "folders") (result i32)
-                    (call $directories (i32.const 32))
+                (func (export "list") (result i32)
+                    (call $sockets (i32.const 32))
                     (i32.load (i32.const 36)))
                 (func (export "odd") (result i32) (call $odd)))
             (core instance $a (instantiate $asking
@@ -188,10 +186,10 @@ mod tests {
                     (export "network" (func $instance-network))
                     (export "drop" (func $drop))
                     (export "create" (func $create-socket))
-                    (export "directories" (func $directories))
+                    (export "sockets" (func $directories))
                     (export "odd" (func $odd))))))
             (func (export "socket") (result u32) (canon lift (core func $a "socket")))
-            (func (export "folders") (result u32) (canon lift (core func $a "folders")))
+            (func (export "list") (result u32) (canon lift (core func $a "folders")))
             (func (export "odd") (result u32) (canon lift (core func $a "odd"))))"#;
 
     fn ask(name: &str) -> Result<u32> {
@@ -216,15 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn no_folder_is_open() {
-        assert_eq!(ask("folders").unwrap(), 0);
+    fn a_list_has_nothing_in_it() {
+        assert_eq!(ask("list").unwrap(), 0);
     }
 
     #[test]
     fn what_cannot_say_no_traps_with_its_name() {
         let fault = format!("{:#}", ask("odd").unwrap_err());
         assert!(
-            fault.contains("wasi:filesystem/preopens@0.2.6#odd"),
+            fault.contains("wasi:sockets/udp-create-socket@0.2.6#odd"),
             "{fault}"
         );
     }
