@@ -5,6 +5,7 @@
 //! end.
 
 mod banner;
+mod code_folder;
 mod identity;
 mod memory;
 mod plan;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_runtime::catalog::{Custody, PluginDirectory};
+use palisade_runtime::driver::CodeCache;
 use palisade_runtime::services::SystemFacts;
 use palisade_runtime::{
     ErrorKind, FolderRoot, GrammarError, MountError, NewMount, Runtime, RuntimeBuilder, Workers,
@@ -62,11 +64,18 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
         .transpose()?;
     let folders = plan.plugin_folders_root.as_deref();
     let folders = folders.map(open_folders).transpose()?;
-    let store = plan.open_store().await?;
-    let (identity, new_token) = Identity::load_or_make(&*store, &plan).await?;
+    let barrier = plan.open_store().await?;
+    let (identity, new_token) = Identity::load_or_make(&*barrier, &plan).await?;
+    let code_folder = plan.code_folder()?;
+    let code_cache = CodeCache {
+        folder: code_folder.path().to_owned(),
+        bytes_max: CodeCache::BYTES_MAX,
+        keys: barrier.code_keys(),
+    };
     let mut builder = Runtime::builder()
         .workers(workers)
-        .store(store)
+        .store(barrier)
+        .code_cache(code_cache)
         .system_facts(facts(&plan, &identity))
         .require_layers(plan.required_layers.clone())
         .grant_ceiling(plan.grant_ceiling.clone());

@@ -5,12 +5,14 @@
 //! moved to another path. This is OpenBao's layout. The keys are in the keyring at `core/keyring`, which the root key
 //! encrypts; the root key is at `core/root-key`, encrypted by the seal's key, which is never stored.
 
+mod code_key;
 mod envelope;
 mod keyring;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use palisade_runtime::driver::{CodeKey, CodeKeys};
 use palisade_runtime::store::{Commit, Snapshot, Store, StoreError, Versioned, Write};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -49,6 +51,11 @@ impl Barrier {
         Ok(Self { medium, keys })
     }
 
+    /// What compiled components are authenticated with, for as long as this is open.
+    pub(crate) fn code_keys(&self) -> Arc<dyn CodeKeys> {
+        self.keys.clone()
+    }
+
     /// Forgets the keys: from now on everything fails with [`StoreError::Sealed`], snapshots that are open included.
     #[allow(dead_code, reason = "the server has no request that seals yet")]
     pub(crate) fn seal(&self) {
@@ -67,6 +74,12 @@ impl Keys {
 
     fn forget(&self) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl CodeKeys for Keys {
+    fn key(&self) -> Option<CodeKey> {
+        self.get().ok().map(|keyring| keyring.code_key())
     }
 }
 

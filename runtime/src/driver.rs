@@ -1,6 +1,7 @@
 //! The one seam between the ways to run a plugin: above it nobody knows which.
 
 pub mod builtin;
+mod code_cache;
 mod compilation;
 mod database;
 pub mod native;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+pub use code_cache::{CodeCache, CodeKey, CodeKeys};
 pub use compilation::{Compilation, CompilationCounts};
 pub use database::{Database, DatabaseConfig, DatabasePlan, DatabasePlugin};
 

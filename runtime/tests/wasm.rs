@@ -28,6 +28,8 @@ mod guest;
 
 #[path = "wasm/bombs.rs"]
 mod bombs;
+#[path = "wasm/cache.rs"]
+mod cache;
 
 use guest::{Guest, SECTION};
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let workers = enter_worker();
     let mut trials = trials(&workers);
     trials.extend(bombs::trials(&workers));
+    trials.extend(cache::trials(&workers));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

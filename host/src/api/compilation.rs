@@ -30,7 +30,12 @@ fn shown(state: Option<&Compilation>) -> Value {
     let since = state.since().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut shown = json!({ "state": state.as_str(), "since": rfc3339(since.as_secs()) });
     match state {
-        Compilation::Compiled { took, .. } => shown["took_ms"] = json!(took.as_millis() as u64),
+        Compilation::Compiled {
+            took, from_disk, ..
+        } => {
+            shown["from_disk"] = json!(from_disk);
+            shown["took_ms"] = json!(took.as_millis() as u64);
+        }
         Compilation::Failed { fault, .. } => shown["fault"] = json!(fault),
         Compilation::Waiting { .. } | Compilation::Compiling { .. } => {}
     }
@@ -46,6 +51,9 @@ pub(super) fn summary(runtime: &Runtime) -> Value {
         "compiled": counts.compiled,
         "failed": counts.failed,
         "turned_away": counts.turned_away,
+        "disk_hits": counts.disk_hits,
+        "disk_misses": counts.disk_misses,
+        "disk_rejections": counts.disk_rejections,
     })
 }
 

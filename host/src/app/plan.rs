@@ -12,6 +12,7 @@ use palisade_runtime::store::{MemoryStore, RedbStore, Store};
 use palisade_runtime::{ErrorKind, GrantCeiling, Layer};
 use zeroize::Zeroizing;
 
+use super::code_folder::CodeFolder;
 use super::{INTERNAL, TokenSink};
 use crate::args;
 use crate::barrier::{Barrier, BarrierError};
@@ -143,6 +144,14 @@ impl Plan {
         }
     }
 
+    /// Where compiled components are kept.
+    pub(super) fn code_folder(&self) -> Result<CodeFolder, Failure> {
+        match &self.storage {
+            Storage::Memory => CodeFolder::temporary(),
+            Storage::Redb(path) => Ok(CodeFolder::beside(path)),
+        }
+    }
+
     /// The seal, for people.
     pub(super) fn seal(&self) -> String {
         match &self.seal {
@@ -152,7 +161,7 @@ impl Plan {
     }
 
     /// Opens the storage and unseals the barrier over it.
-    pub(super) async fn open_store(&self) -> Result<Arc<dyn Store>, Failure> {
+    pub(super) async fn open_store(&self) -> Result<Arc<Barrier>, Failure> {
         let key = self.seal_key()?;
         let medium: Arc<dyn Store> = match &self.storage {
             Storage::Memory => Arc::new(MemoryStore::new()),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::rand;
+use palisade_runtime::driver::CodeKey;
 use zeroize::Zeroizing;
 
+use super::code_key;
 use super::envelope::{self, CipherFault, Key};
 
 /// Bytes of a key of AES-256.
@@ -22,6 +24,7 @@ const FIRST_TERM: u32 = 1;
 /// The keys by number, never empty.
 pub(super) struct Keyring {
     keys: BTreeMap<u32, Key>,
+    code_key: CodeKey,
 }
 
 impl Keyring {
@@ -34,7 +37,8 @@ impl Keyring {
         encoded.extend(FIRST_TERM.to_be_bytes());
         encoded.extend(*key);
         let keys = BTreeMap::from([(FIRST_TERM, Key::new(&key))]);
-        Ok((Self { keys }, encoded))
+        let code_key = code_key::derive(&key)?;
+        Ok((Self { keys, code_key }, encoded))
     }
 
     /// Reads what [`generate`](Self::generate) encoded: the version, then each number with its key.
@@ -45,7 +49,17 @@ impl Keyring {
         let (entries, rest) = entries.as_chunks::<ENTRY_BYTES>();
         let keys: BTreeMap<_, _> = entries.iter().filter_map(parse_entry).collect();
         let whole = rest.is_empty() && !keys.is_empty() && keys.len() == entries.len();
-        whole.then_some(Self { keys })
+        let (_, newest) = entries
+            .iter()
+            .filter_map(bytes_of)
+            .max_by_key(|(term, _)| *term)?;
+        let code_key = code_key::derive(newest).ok()?;
+        whole.then_some(Self { keys, code_key })
+    }
+
+    /// What compiled components are authenticated with.
+    pub(super) fn code_key(&self) -> CodeKey {
+        self.code_key.clone()
     }
 
     /// Encrypts with the newest key.
@@ -62,8 +76,14 @@ impl Keyring {
 }
 
 fn parse_entry(entry: &[u8; ENTRY_BYTES]) -> Option<(u32, Key)> {
+    let (term, key) = bytes_of(entry)?;
+    Some((term, Key::new(key)))
+}
+
+/// A key's number and the key.
+fn bytes_of(entry: &[u8; ENTRY_BYTES]) -> Option<(u32, &[u8; KEY_BYTES])> {
     let (term, key) = entry.split_first_chunk()?;
-    Some((u32::from_be_bytes(*term), Key::new(key.try_into().ok()?)))
+    Some((u32::from_be_bytes(*term), key.try_into().ok()?))
 }
 
 /// A new key.

@@ -237,3 +237,16 @@ fn file_has(path: &Path, needle: &[u8]) -> bool {
     let bytes = std::fs::read(path).unwrap();
     bytes.windows(needle.len()).any(|window| window == needle)
 }
+
+#[tokio::test]
+async fn the_key_of_compiled_code_outlives_a_restart_and_not_a_seal() {
+    let medium = MemoryStore::new();
+    let barrier = open(&medium).await;
+    let keys = barrier.code_keys();
+    let key = keys.key().unwrap();
+    assert_eq!(open(&medium).await.code_keys().key().unwrap(), key);
+    let other = open(&MemoryStore::new()).await.code_keys().key().unwrap();
+    assert_ne!(other, key);
+    barrier.seal();
+    assert!(keys.key().is_none());
+}

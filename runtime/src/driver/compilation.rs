@@ -21,6 +21,8 @@ pub enum Compilation {
         since: SystemTime,
         /// How long that took, without waiting in line.
         took: Duration,
+        /// Whether it was compiled before, and lay on disk.
+        from_disk: bool,
     },
     /// Not ready; the next start tries again.
     Failed {
@@ -71,4 +73,10 @@ pub struct CompilationCounts {
     pub failed: u64,
     /// Turned away, because the line was full.
     pub turned_away: u64,
+    /// Found on disk, and not compiled.
+    pub disk_hits: u64,
+    /// Not found there.
+    pub disk_misses: u64,
+    /// Found there and not used: changed, cut short, swapped, or of another version or key.
+    pub disk_rejections: u64,
 }

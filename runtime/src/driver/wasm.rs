@@ -1,7 +1,7 @@
 //! Runs plugins as WebAssembly components, each in a store of its own under fuel, a deadline and a memory limit.
 //!
-//! A component is read and compiled in worker processes; this process loads what its own worker made, links it with
-//! what every entry is granted, and instantiates it once for each store. A request runs in a store that no other
+//! A component is read and compiled in worker processes; this process loads what its own worker made, moments ago or
+//! under a seal on disk, links it with what every entry is granted, and instantiates it once for each store. A request runs in a store that no other
 //! request is using, sees the host through one scope of its mount's services, and what it wrote becomes visible when
 //! the guest has returned. A store that trapped, ran over a limit or was abandoned is dropped.
 
@@ -11,6 +11,7 @@ mod ask;
 mod attacks;
 mod bindings;
 mod bounds;
+mod cache;
 mod clip;
 mod clocks;
 mod compile;
@@ -27,6 +28,7 @@ mod limiter;
 mod linker;
 mod load;
 mod mount;
+mod obtain;
 mod pool;
 mod producers;
 mod queue;
@@ -54,13 +56,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::catalog::{ComponentInspector, Program, Survey, Verified};
-use crate::driver::{Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
+use crate::driver::{CodeCache, Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
 use crate::{
     Digest, FolderRoot, LaunchError, Profile, RegisterError, RuntimeKind, Timeouts, Workers,
 };
+use cache::{DiskCache, Identity};
 use compile::{Compiled, CompiledCache};
 use engine::{Class, Large, Ordinary, Shared};
 use instance::WasmInstance;
+use obtain::Order;
 use queue::CompileQueue;
 use threads::GuestThreads;
 
@@ -72,6 +76,7 @@ pub struct WasmDriver {
     ordinary: Engine<Ordinary>,
     large: Engine<Large>,
     queue: Arc<CompileQueue>,
+    disk: Arc<DiskCache>,
     threads: Arc<GuestThreads>,
     folders: Option<FolderRoot>,
 }
@@ -114,6 +119,7 @@ impl WasmDriver {
             ordinary: Engine::of_process()?,
             large: Engine::of_process()?,
             queue: Arc::default(),
+            disk: Arc::new(DiskCache::none()),
             threads: Arc::new(threads),
             folders: None,
         })
@@ -125,13 +131,25 @@ impl WasmDriver {
         self
     }
 
+    /// Keeps what is compiled in a folder, over restarts.
+    pub fn caching(self, cache: CodeCache) -> Self {
+        let disk = Arc::new(DiskCache::open(cache, self.ordinary.shared.engine()));
+        Self { disk, ..self }
+    }
+
     async fn launch_in<C: Class>(
         &self,
         engine: &Engine<C>,
         plan: LaunchPlan,
     ) -> Result<Arc<dyn Instance>, LaunchError> {
         let artifact = component_of(&plan)?;
-        let compiled = self.compiled(engine, artifact, &plan.label).await?;
+        let identity = Identity {
+            entry: format!("{}/{}/{}", C::PROFILE, plan.plugin_type, plan.label),
+            artifact: artifact.digest(),
+        };
+        let compiled = self
+            .compiled(engine, artifact, identity, &plan.label)
+            .await?;
         let threads = Arc::clone(&self.threads);
         let step_limit = self.timeouts.startup_call;
         let folders = self.folders.as_ref();
@@ -150,38 +168,22 @@ impl WasmDriver {
         &self,
         engine: &Engine<C>,
         artifact: Verified,
+        identity: Identity,
         plugin: &str,
     ) -> Result<Arc<Compiled<C>>, LaunchError> {
-        let digest = artifact.digest();
-        let compile = || {
-            let (workers, timeouts) = (self.workers.clone(), self.timeouts.clone());
-            let (shared, plugin) = (engine.shared.clone(), plugin.to_owned());
-            let queue = Arc::clone(&self.queue);
-            async move {
-                let artifact = artifact.artifact();
-                let compile =
-                    jobs::compile_artifact(&workers, artifact, &plugin, C::PROFILE, &timeouts);
-                let answer = queue.run(digest, &plugin, compile).await?;
-                load(answer, shared, plugin).await
-            }
+        let order = Order {
+            workers: self.workers.clone(),
+            timeouts: self.timeouts.clone(),
+            shared: engine.shared.clone(),
+            queue: Arc::clone(&self.queue),
+            disk: Arc::clone(&self.disk),
+            artifact,
+            identity,
+            plugin: plugin.to_owned(),
         };
-        engine.compiled.get(digest, compile).await
+        let digest = order.artifact.digest();
+        engine.compiled.get(digest, || order.fill()).await
     }
-}
-
-/// Makes a worker's answer ready to run, on a thread that may be held: a large one takes tens of milliseconds.
-async fn load<C: Class>(
-    answer: Vec<u8>,
-    engine: Shared<C>,
-    plugin: String,
-) -> Result<Arc<Compiled<C>>, LaunchError> {
-    let load = move || Compiled::from_worker(answer, &engine).map_err(|error| format!("{error:#}"));
-    let loaded = tokio::task::spawn_blocking(load).await;
-    let loaded = loaded.map_err(|error| error.to_string()).flatten();
-    loaded.map(Arc::new).map_err(|fault| LaunchError::Compile {
-        plugin,
-        fault: clip::text(&fault),
-    })
 }
 
 #[async_trait]
@@ -198,7 +200,13 @@ impl Driver for WasmDriver {
     }
 
     fn compilation_counts(&self) -> Option<CompilationCounts> {
-        Some(self.queue.counts())
+        let disk = self.disk.counts();
+        Some(CompilationCounts {
+            disk_hits: disk.hits,
+            disk_misses: disk.misses,
+            disk_rejections: disk.rejections,
+            ..self.queue.counts()
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use super::table::Table;
 use super::workshop::Workshop;
 use super::{Inner, Runtime, Walls, disable};
 use crate::catalog::{Catalog, ComponentInspector, PluginDirectory};
-use crate::driver::Driver;
+use crate::driver::{CodeCache, Driver};
 use crate::services::SystemFacts;
 use crate::store::Store;
 use crate::{
@@ -37,6 +37,7 @@ pub struct RuntimeBuilder {
     inspector: Option<Arc<dyn ComponentInspector>>,
     required_layers: BTreeSet<Layer>,
     grant_ceiling: GrantCeiling,
+    code_cache: Option<CodeCache>,
 }
 
 impl RuntimeBuilder {
@@ -96,6 +97,12 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Keeps compiled components in a folder, so that a restart need not compile them. Without one they are kept in memory.
+    pub fn code_cache(mut self, cache: CodeCache) -> Self {
+        self.code_cache = Some(cache);
+        self
+    }
+
     /// Runs plugins of that kind with another driver than the runtime's own.
     pub fn driver(mut self, kind: RuntimeKind, driver: Arc<dyn Driver>) -> Self {
         self.drivers.insert(kind, driver);
@@ -151,8 +158,9 @@ impl RuntimeBuilder {
                 continue;
             }
             let (workers, required) = (self.workers.as_ref(), &self.required_layers);
-            let folders = self.folders.as_ref();
-            if let Some(driver) = driver_of(kind, workers, &self.timeouts, required, folders)? {
+            let (folders, cache) = (self.folders.as_ref(), self.code_cache.as_ref());
+            let driver = driver_of(kind, workers, &self.timeouts, required, folders, cache)?;
+            if let Some(driver) = driver {
                 self.drivers.insert(kind, driver);
             }
         }

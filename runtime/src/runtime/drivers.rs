@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::catalog::{ComponentInspector, Survey, Verified};
-use crate::driver::Driver;
 use crate::driver::builtin::BuiltinDriver;
 use crate::driver::native::NativeDriver;
 use crate::driver::wasm::{self, WasmDriver};
+use crate::driver::{CodeCache, Driver};
 use crate::{
     FolderRoot, LaunchError, Layer, Profile, RegisterError, RuntimeKind, Timeouts, Workers,
 };
@@ -22,12 +22,17 @@ pub(super) fn driver_of(
     timeouts: &Timeouts,
     required: &BTreeSet<Layer>,
     folders: Option<&FolderRoot>,
+    cache: Option<&CodeCache>,
 ) -> Result<Option<Arc<dyn Driver>>, LaunchError> {
     Ok(match (kind, workers) {
         (RuntimeKind::Builtin, _) => Some(Arc::new(BuiltinDriver::new(timeouts))),
         (RuntimeKind::Wasm, Some(workers)) => {
             let driver = WasmDriver::new(workers.clone(), timeouts.clone())?;
-            Some(Arc::new(driver.with_folders(folders.cloned())))
+            let driver = driver.with_folders(folders.cloned());
+            Some(match cache {
+                Some(cache) => Arc::new(driver.caching(cache.clone())),
+                None => Arc::new(driver),
+            })
         }
         (RuntimeKind::Native, Some(workers)) => Some(Arc::new(NativeDriver::new(
             workers.clone(),

@@ -34,12 +34,12 @@ fn frame(inspection: &[u8], code: &[u8]) -> Vec<u8> {
     [&length.to_le_bytes(), inspection, code].concat()
 }
 
-fn unframe(mut answer: Vec<u8>) -> Option<(Survey, Vec<u8>)> {
+/// The inspection, and where the code begins.
+fn unframe(answer: &[u8]) -> Option<(Survey, usize)> {
     let (length, rest) = answer.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     let survey = admit::survey(rest.get(..length)?).ok()?;
-    let code = answer.split_off(size_of::<u32>() + length);
-    Some((survey, code))
+    Some((survey, size_of::<u32>() + length))
 }
 
 /// A component, linked with what it may have and ready to be instantiated.
@@ -52,12 +52,12 @@ pub(super) struct Compiled<C> {
 
 impl<C: Class> Compiled<C> {
     /// Makes a worker's answer ready to run in that engine.
-    pub(super) fn from_worker(answer: Vec<u8>, engine: &SharedEngine<C>) -> wasmtime::Result<Self> {
-        let (survey, code) = unframe(answer)
+    pub(super) fn from_work(work: &OwnWork<C>, engine: &SharedEngine<C>) -> wasmtime::Result<Self> {
+        let (survey, start) = unframe(work.bytes())
             .ok_or_else(|| wasmtime::Error::msg("the compiler's answer is cut short"))?;
         // What was admitted when it was registered may have been refused since.
         admit::admit(&survey)?;
-        let component = engine.link(OwnWork::from_worker(code))?;
+        let component = engine.link(work, start)?;
         let facts = survey.facts;
         Ok(Self { facts, component })
     }
@@ -238,9 +238,10 @@ mod tests {
             &inspect::inspect(&bytes, Profile::Ordinary).unwrap(),
             b"code",
         );
-        assert_eq!(unframe(whole.clone()).unwrap().1, b"code");
-        for length in 0..whole.len() - 4 {
-            assert!(unframe(whole[..length].to_vec()).is_none());
+        let (_, start) = unframe(&whole).unwrap();
+        assert_eq!(&whole[start..], b"code");
+        for length in 0..start {
+            assert!(unframe(&whole[..length]).is_none());
         }
     }
 }

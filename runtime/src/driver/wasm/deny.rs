@@ -189,7 +189,7 @@ mod tests {
                     (export "sockets" (func $directories))
                     (export "odd" (func $odd))))))
             (func (export "socket") (result u32) (canon lift (core func $a "socket")))
-            (func (export "list") (result u32) (canon lift (core func $a "folders")))
+            (func (export "list") (result u32) (canon lift (core func $a "list")))
             (func (export "odd") (result u32) (canon lift (core func $a "odd"))))"#;
 
     fn ask(name: &str) -> Result<u32> {

@@ -132,9 +132,9 @@ impl<C: Class> Shared<C> {
         })
     }
 
-    /// Loads what the compile worker made for this class, and links it.
-    pub(super) fn link(&self, work: OwnWork<C>) -> Result<Linked<C>> {
-        let component = work.load(&self.engine)?;
+    /// Loads what the compile worker made for this class, whose code begins at `start`, and links it.
+    pub(super) fn link(&self, work: &OwnWork<C>, start: usize) -> Result<Linked<C>> {
+        let component = work.load(start, &self.engine)?;
         let mut linker = Linker::clone(&self.linker);
         deny::link(&mut linker, &self.engine, &component, |state| {
             &mut state.table
@@ -144,6 +144,11 @@ impl<C: Class> Shared<C> {
             component,
             class: PhantomData,
         })
+    }
+
+    /// The engine itself.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// What makes stores for that component.

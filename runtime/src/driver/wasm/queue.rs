@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
@@ -76,6 +76,7 @@ impl CompileQueue {
             Ok(_) => Compilation::Compiled {
                 since,
                 took: begun.elapsed(),
+                from_disk: false,
             },
             Err(error) => Compilation::Failed {
                 since,
@@ -107,6 +108,16 @@ impl CompileQueue {
     /// Where that artifact is; nothing when this server has not compiled it, or has forgotten it.
     pub(super) fn progress(&self, digest: Digest) -> Option<Compilation> {
         self.board().by_digest.get(&digest).cloned()
+    }
+
+    /// That artifact needs no turn: it was loaded from disk.
+    pub(super) fn skip(&self, digest: Digest, took: Duration) {
+        let state = Compilation::Compiled {
+            since: SystemTime::now(),
+            took,
+            from_disk: true,
+        };
+        self.board().put(digest, state);
     }
 
     /// How all of them went.
@@ -142,7 +153,9 @@ impl Board {
 
     fn put(&mut self, digest: Digest, state: Compilation) {
         match &state {
-            Compilation::Compiled { .. } => self.counts.compiled += 1,
+            Compilation::Compiled { from_disk, .. } => {
+                self.counts.compiled += u64::from(!from_disk);
+            }
             Compilation::Failed { .. } => self.counts.failed += 1,
             Compilation::Waiting { .. } | Compilation::Compiling { .. } => {}
         }

@@ -124,8 +124,24 @@ mod tests {
         for profile in [Profile::Ordinary, Profile::Large] {
             let made = precompile("(module (memory 1) (func (loop (br 0))))").unwrap();
             let work = OwnWork::<()>::from_worker(made);
-            work.load(&serving(profile).unwrap()).unwrap();
+            work.load(0, &serving(profile).unwrap()).unwrap();
         }
+    }
+
+    /// Why the cache has a seal: the engine itself takes most of what is no longer what the compiler made.
+    #[test]
+    fn the_engine_alone_takes_code_that_was_tampered_with() {
+        let engine = compiling().unwrap();
+        let made = precompile("(module (memory 1) (func (loop (br 0))))").unwrap();
+        let taken = (0..64).filter(|step| {
+            let mut flipped = made.clone();
+            let at = made.len() / 2 + step * (made.len() / 2) / 64;
+            flipped[at] ^= 1;
+            let work = OwnWork::<()>::from_worker(flipped);
+            work.load(0, &engine).is_ok()
+        });
+        let taken = taken.count();
+        assert!(taken > 16, "{taken} of 64 flipped bits were taken");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::compile::{Compiled, compile};
 use super::engine::{Class, Ordinary, Shared};
 use super::instance::WasmInstance;
+use super::load::OwnWork;
 use super::threads::GuestThreads;
 use crate::catalog::Program;
 use crate::driver::{Instance, LaunchPlan};
@@ -42,8 +43,8 @@ pub(super) async fn start_in<C: Class>(
     limits: Limits,
 ) -> Result<Running<C>, LaunchError> {
     let shared = Shared::<C>::of_process().unwrap();
-    let answer = compile(bytes, C::PROFILE).unwrap();
-    let compiled = Compiled::from_worker(answer, &shared).unwrap();
+    let work = OwnWork::from_worker(compile(bytes, C::PROFILE).unwrap());
+    let compiled = Compiled::from_work(&work, &shared).unwrap();
     let limits = Limits {
         profile: C::PROFILE,
         ..limits
