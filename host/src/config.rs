@@ -388,6 +388,7 @@ mod tests {
             log_level = "loud"
             default_lease_ttl = "soon"
             plugin_directory = ["a"]
+            plugin_folders_root = "relative"
             plugin_dir = "/x"
             "#
             .replace("\", current_key", "\"\ncurrent_key")
@@ -406,11 +407,12 @@ mod tests {
             "log_level:",
             "default_lease_ttl:",
             "plugin_directory:",
+            "plugin_folders_root: invalid root of folders",
             "plugin_dir:",
         ] {
             assert!(all.contains(place), "{place} is missing in\n{all}");
         }
-        assert_eq!(faults.texts.len(), 9, "{all}");
+        assert_eq!(faults.texts.len(), 10, "{all}");
     }
 
     #[test]

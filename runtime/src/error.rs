@@ -553,6 +553,21 @@ pub enum CallError {
     /// It could not be started for this request.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// No store was free for it before its deadline.
+    #[error(
+        "{plugin} found no free store within {waited:?}: all {stores} that {whose} may have are in use; ask less at once, or \
+         raise its limit `stores` if it is its entry's"
+    )]
+    NoStore {
+        /// The entry.
+        plugin: String,
+        /// Whose stores are all in use.
+        whose: &'static str,
+        /// How many those are.
+        stores: u32,
+        /// How long the caller waited.
+        waited: Duration,
+    },
     /// Too many requests for this mount are waiting.
     #[error(
         "{waiting} requests wait for {plugin} already; its limits `concurrency` and `queue` can be raised"
@@ -628,7 +643,7 @@ impl CallError {
             } => ErrorKind::OutOfMemory,
             Self::Crashed { .. } => ErrorKind::Crashed,
             Self::Launch(error) => error.kind(),
-            Self::Overloaded { .. } => ErrorKind::Overloaded,
+            Self::Overloaded { .. } | Self::NoStore { .. } => ErrorKind::Overloaded,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Invalid { .. } => ErrorKind::InvalidInput,
             Self::Protocol { .. } => ErrorKind::Protocol,

@@ -104,6 +104,18 @@ pub struct Limits {
     pub log_bytes: u64,
     /// How a component's requests are kept apart.
     pub isolation: Isolation,
+    /// Of a component: stores that may be alive at once, over all its mounts. The default is a quarter of what a server has,
+    /// so that no entry takes the place of all others.
+    pub stores: u32,
+    /// Of a component whose mounts keep their stores: how many of these may wait for a request, per mount. Each holds its
+    /// memory; more than a few help only when as many requests come at once again and again.
+    pub idle_stores: u32,
+    /// Of a component whose mounts keep their stores: requests that a store serves before it is replaced. Memory that a
+    /// guest loses, or cuts into pieces, is lost until then; the cost of a fresh store is nothing over so many.
+    pub store_uses: u32,
+    /// Of a component whose mounts keep their stores: how old a store gets, used or not. What requests left in its memory is
+    /// gone after that.
+    pub store_age: Duration,
     /// Of a component: bytes that may lie in a folder that it writes to, whoever wrote them. No file there is longer. The
     /// default is enough for what a secrets engine hands to its neighbours, and too little to fill a disk.
     pub folder_bytes: u64,
@@ -127,6 +139,10 @@ impl Default for Limits {
             message_bytes: 32 << 20,
             log_bytes: 64 << 10,
             isolation: Isolation::Call,
+            stores: 512,
+            idle_stores: 8,
+            store_uses: 10_000,
+            store_age: Duration::from_secs(600),
             folder_bytes: 64 << 20,
             folder_files: 1024,
             profile: Profile::Ordinary,
@@ -171,6 +187,10 @@ impl Limits {
             (Wasm, "memory_bytes") => self.memory_bytes = number(name, value, 2 << 20..=1 << 30)?,
             (Wasm, "table_elements") => self.table_elements = number(name, value, 1..=20_000)?,
             (Wasm, "fuel") => self.fuel = number(name, value, 1_000_000..=1_000_000_000_000_000)?,
+            (Wasm, "stores") => self.stores = small(name, value, 2..=1024)?,
+            (Wasm, "idle_stores") => self.idle_stores = small(name, value, 0..=64)?,
+            (Wasm, "store_uses") => self.store_uses = small(name, value, 1..=1_000_000_000)?,
+            (Wasm, "store_age") => self.store_age = time(name, value, &STORE_AGES)?,
             (Wasm, "folder_bytes") => self.folder_bytes = number(name, value, 16 << 10..=1 << 40)?,
             // Each look through a folder costs as much as it has files.
             (Wasm, "folder_files") => self.folder_files = number(name, value, 1..=65_536)?,
@@ -180,7 +200,7 @@ impl Limits {
             }
             (Native, "processes") => self.processes = small(name, value, 16..=32_768)?,
             (Native, "cpu_weight") => self.cpu_weight = small(name, value, 1..=10_000)?,
-            (_, "request_timeout") => self.request_timeout = timeout(name, value)?,
+            (_, "request_timeout") => self.request_timeout = time(name, value, &REQUEST_TIMEOUTS)?,
             (_, "concurrency") => self.concurrency = small(name, value, 1..=1024)?,
             (_, "queue") => self.queue = small(name, value, 0..=65_536)?,
             (_, "message_bytes") => self.message_bytes = number(name, value, 1 << 10..=32 << 20)?,
@@ -191,8 +211,11 @@ impl Limits {
     }
 }
 
+/// The limits that only a component has whose mounts keep their stores.
+pub(crate) const OF_KEPT_STORES: [&str; 3] = ["idle_stores", "store_uses", "store_age"];
+
 /// The limits that only plugins of one kind have.
-const OF_COMPONENTS: &str = "memory_bytes, table_elements, fuel, folder_bytes, folder_files";
+const OF_COMPONENTS: &str = "memory_bytes, table_elements, fuel, stores, idle_stores, store_uses, store_age, folder_bytes, folder_files";
 const OF_PROCESSES: &str = "memory_bytes, processes, cpu_weight";
 const OF_ALL: &str = "request_timeout, concurrency, queue, message_bytes and log_bytes";
 
@@ -207,8 +230,22 @@ fn no_such_limit(kind: RuntimeKind, name: &str) -> GrammarError {
 }
 
 /// The shortest and longest that a request may take.
-const REQUEST_TIMEOUTS: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(3600);
+const REQUEST_TIMEOUTS: Times = Times {
+    allowed: Duration::from_millis(1)..=Duration::from_secs(3600),
+    words: "a time from 1ms to 1h, such as 90, 90s or 2m",
+};
+
+/// The youngest and oldest age at which a store is replaced.
+const STORE_AGES: Times = Times {
+    allowed: Duration::from_secs(1)..=Duration::from_secs(86_400),
+    words: "a time from 1s to 24h, such as 90, 90s or 2m",
+};
+
+/// Times that a limit may have.
+struct Times {
+    allowed: RangeInclusive<Duration>,
+    words: &'static str,
+}
 
 fn number(name: &str, value: &str, allowed: RangeInclusive<u64>) -> Result<u64, GrammarError> {
     let number = value.parse().ok().filter(|number| allowed.contains(number));
@@ -227,10 +264,9 @@ fn small(name: &str, value: &str, allowed: RangeInclusive<u32>) -> Result<u32, G
     number(name, value, wide).map(|number| u32::try_from(number).unwrap_or(*allowed.end()))
 }
 
-fn timeout(name: &str, value: &str) -> Result<Duration, GrammarError> {
-    let timeout = duration(value).filter(|timeout| REQUEST_TIMEOUTS.contains(timeout));
-    timeout
-        .ok_or_else(|| out_of_bounds(name, value, "a time from 1ms to 1h, such as 90, 90s or 2m"))
+fn time(name: &str, value: &str, times: &Times) -> Result<Duration, GrammarError> {
+    let time = duration(value).filter(|time| times.allowed.contains(time));
+    time.ok_or_else(|| out_of_bounds(name, value, times.words))
 }
 
 fn duration(text: &str) -> Option<Duration> {
@@ -324,6 +360,10 @@ mod tests {
             ("request_timeout", "0"),
             ("concurrency", "0"),
             ("message_bytes", "33554433"),
+            ("store_age", "0"),
+            ("store_age", "25h"),
+            ("stores", "1"),
+            ("folder_files", "0"),
         ] {
             let fault = stated(name, value).unwrap_err().to_string();
             assert!(fault.contains(name) && fault.contains("from"), "{fault}");

@@ -15,6 +15,7 @@ cases! {
     a_crash_is_told_and_the_next_request_is_served,
     a_panic_is_told_and_the_next_request_is_served,
     an_exit_is_told_and_the_next_request_is_served,
+    a_crash_of_a_component_is_kept_with_its_mount,
     a_crash_of_one_mount_leaves_its_sister_alone,
     mounts_of_one_entry_are_all_served_after_a_crash_of_one,
     a_killed_process_is_replaced_at_the_next_request,
@@ -58,6 +59,31 @@ async fn an_exit_is_told_and_the_next_request_is_served(h: Harness) {
     };
     expect_kind(outcome, kind);
     assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn a_crash_of_a_component_is_kept_with_its_mount(h: Harness) {
+    const CANARY: &str = "hunter2-canary";
+    h.mount(Guest::Hostile).await;
+    let stored = format!("hostile/store/{CANARY}");
+    h.write(&stored, json!({ "value": CANARY })).await.unwrap();
+    let path = format!("hostile/write-then/trap/{CANARY}");
+    h.write(&path, json!({ "value": CANARY }))
+        .await
+        .unwrap_err();
+    let info = h.info("hostile");
+    let crash = info.last_crashes.last().unwrap();
+    assert_eq!((info.crashes, crash.kind), (1, ErrorKind::Trap));
+    let names = crash.backtrace.join(" ");
+    assert!(names.contains("palisade_hostile"), "{names}");
+    let put = |call: &palisade_runtime::HostCall| call.function == "put";
+    assert!(
+        crash.last_host_calls.iter().any(put),
+        "the control: {crash:?}"
+    );
+    assert!(!format!("{crash:?}").contains(CANARY), "{crash:?}");
+    // It outlives the plugin's next start.
+    h.reload("hostile").await.unwrap();
+    assert_eq!(h.info("hostile").crashes, 1);
 }
 
 async fn mounts_of_one_entry_are_all_served_after_a_crash_of_one(h: Harness) {

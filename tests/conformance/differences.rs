@@ -27,6 +27,7 @@ const NO_START: &str =
 const NO_FUEL: &str = "only a component's instructions are counted";
 const NO_ENTRY: &str =
     "it is not registered, so that nobody states its limits: it has the defaults";
+const NO_STACK: &str = "what a process was doing when it died only its own output tells, and a builtin dies with its host";
 const NO_FOLDERS: &str = "folders are granted to components only: what a process can reach is up to its walls, and a builtin \
     reaches what its host does";
 const SHARED_MEMORY: &str = "it is linked into the host, whose memory it shares";
@@ -146,6 +147,11 @@ const DIFFERENCES: &[Difference] = &[
         "a_stated_memory_is_what_a_plugin_has",
         BUILTIN,
         SHARED_MEMORY,
+    ),
+    except(
+        "a_crash_of_a_component_is_kept_with_its_mount",
+        ALL_BUT_COMPONENTS,
+        NO_STACK,
     ),
     // Grants.
     except(

@@ -230,7 +230,9 @@ async fn a_folder_takes_no_more_bytes_than_its_entry_says(h: Harness) {
     takes_no_more(&filled);
     let written = filled["written"].as_u64().unwrap();
     assert!((200 << 10..=256 << 10).contains(&written), "{filled}");
-    assert_eq!(fs::metadata(root.join("spool/big")).unwrap().len(), written);
+    // What its last write had come to before it failed is there as well.
+    let length = fs::metadata(root.join("spool/big")).unwrap().len();
+    assert!((written..=256 << 10).contains(&length), "{length} {filled}");
     over_quota(
         &act(
             &h,

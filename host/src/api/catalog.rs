@@ -276,6 +276,7 @@ fn limits_info(entry: &Entry) -> Value {
             info["memory_bytes"] = json!(limits.memory_bytes);
             info["table_elements"] = json!(limits.table_elements);
             info["fuel"] = json!(limits.fuel);
+            info["stores"] = json!(limits.stores);
             info["folder_bytes"] = json!(limits.folder_bytes);
             info["folder_files"] = json!(limits.folder_files);
         }
@@ -285,6 +286,11 @@ fn limits_info(entry: &Entry) -> Value {
             info["cpu_weight"] = json!(limits.cpu_weight);
         }
         RuntimeKind::Builtin => {}
+    }
+    if entry.runtime == RuntimeKind::Wasm && limits.isolation == Isolation::Mount {
+        info["idle_stores"] = json!(limits.idle_stores);
+        info["store_uses"] = json!(limits.store_uses);
+        info["store_age"] = stated_time(limits.store_age);
     }
     info
 }

@@ -7,6 +7,7 @@ use palisade_contract::PluginType;
 
 use super::{Entry, EntryKey};
 use crate::id::check_segments;
+use crate::limits::OF_KEPT_STORES;
 use crate::{
     Digest, GrammarError, Grants, Isolation, Limits, PluginName, PluginVersion, ProcessOptions,
     Profile, RegisterError, RuntimeKind,
@@ -136,6 +137,7 @@ impl Draft {
         }
         self.refuse_what_only_others_have(found)?;
         self.grants.check(found)?;
+        self.refuse_what_only_kept_stores_have(found)?;
         let limits = Limits {
             isolation: self.isolation.unwrap_or_default(),
             profile: self.profile.unwrap_or_default(),
@@ -150,6 +152,19 @@ impl Draft {
             grants: self.grants,
             process: self.process,
         })
+    }
+
+    fn refuse_what_only_kept_stores_have(&self, found: RuntimeKind) -> Result<(), RegisterError> {
+        let keeps = self.isolation == Some(Isolation::Mount) || found != RuntimeKind::Wasm;
+        let stated = OF_KEPT_STORES
+            .iter()
+            .find(|name| self.limits.contains_key(**name));
+        match stated {
+            Some(name) if !keeps => Err(RegisterError::Invalid(format!(
+                "the limit {name} means nothing where each request has a store of its own; leave it out, or choose isolation mount"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn refuse_what_only_others_have(&self, found: RuntimeKind) -> Result<(), RegisterError> {
@@ -430,6 +445,30 @@ mod tests {
         for change in of_processes {
             assert!(found(change, RuntimeKind::Native).is_ok());
             assert!(found(change, RuntimeKind::Wasm).is_err());
+        }
+    }
+
+    #[test]
+    fn a_limit_of_kept_stores_is_refused_where_none_are_kept() {
+        let entry = |isolation| {
+            let mut given = manifest("kv");
+            given.isolation = isolation;
+            given.limits = BTreeMap::from([("store_uses".to_owned(), "7".to_owned())]);
+            given
+                .check()
+                .expect("it is well-formed")
+                .into_entry(RuntimeKind::Wasm)
+        };
+        assert_eq!(
+            entry(Some(Isolation::Mount))
+                .expect("it keeps them")
+                .limits
+                .store_uses,
+            7
+        );
+        for isolation in [None, Some(Isolation::Call)] {
+            let refused = entry(isolation).expect_err("nothing would hold to it");
+            assert!(refused.to_string().contains("store_uses"), "{refused}");
         }
     }
 

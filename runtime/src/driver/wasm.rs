@@ -29,6 +29,7 @@ mod linker;
 mod load;
 mod mount;
 mod obtain;
+mod places;
 mod pool;
 mod producers;
 mod queue;

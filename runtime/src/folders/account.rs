@@ -4,7 +4,10 @@
 //! plugin that writes and removes pays for one look at each quota's worth of writing.
 
 use std::fs::File;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
 
 use super::Quota;
 use super::census::{self, Contents};
@@ -119,8 +122,16 @@ impl Quota {
         self.account.used().meanwhile = Contents::default();
         let handle = self.account.handle.try_clone();
         let files_max = self.files_max;
-        let counted = tokio::task::spawn_blocking(move || census::count(handle?, files_max));
-        let counted = counted.await.map_err(std::io::Error::other).flatten();
+        let count = move || census::count(handle?, files_max);
+        let counted = match Handle::try_current() {
+            Ok(runtime) => runtime
+                .spawn_blocking(count)
+                .await
+                .map_err(io::Error::other)
+                .flatten(),
+            // A caller may poll from a thread without a runtime.
+            Err(_) => count(),
+        };
         let mut used = self.account.used();
         match counted {
             Ok(contents) => {

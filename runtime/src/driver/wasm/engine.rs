@@ -22,13 +22,13 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 use wasmtime::{Engine, Result, Store};
 
 use super::bindings::{Secrets, SecretsPre};
 use super::linker::linker;
 use super::load::OwnWork;
+use super::places::{Places, Share};
 use super::store::StoreState;
 use super::{deny, settings};
 use crate::Profile;
@@ -90,8 +90,8 @@ pub struct Shared<C> {
     engine: Engine,
     /// Knows what every entry is granted.
     linker: Arc<Linker<StoreState>>,
-    /// One permit for each store that may be alive.
-    places: Arc<Semaphore>,
+    /// The stores that may be alive.
+    places: Arc<Places>,
     class: PhantomData<C>,
 }
 
@@ -104,7 +104,6 @@ pub struct Linked<C> {
 /// The stores of one component.
 pub struct Stores<C> {
     component: SecretsPre<StoreState>,
-    places: Arc<Semaphore>,
     class: PhantomData<C>,
 }
 
@@ -123,7 +122,7 @@ impl<C: Class> Shared<C> {
     fn make() -> Result<Self> {
         let engine = settings::serving(C::PROFILE)?;
         let linker = Arc::new(linker(&engine)?);
-        let places = Arc::new(Semaphore::new(C::STORES_MAX as usize));
+        let places = Places::new(C::STORES_MAX);
         Ok(Self {
             engine,
             linker,
@@ -146,6 +145,11 @@ impl<C: Class> Shared<C> {
         })
     }
 
+    /// What the mounts of an entry may have of the stores, at most `stores` at once.
+    pub(super) fn share(&self, entry: &str, stores: u32) -> Arc<Share> {
+        self.places.share(entry, stores)
+    }
+
     /// The engine itself.
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
@@ -155,7 +159,6 @@ impl<C: Class> Shared<C> {
     pub fn stores_of(&self, linked: &Linked<C>) -> Stores<C> {
         Stores {
             component: linked.component.clone(),
-            places: Arc::clone(&self.places),
             class: PhantomData,
         }
     }
@@ -173,11 +176,6 @@ impl<C> Clone for Shared<C> {
 }
 
 impl<C> Stores<C> {
-    /// Waits until one more store may be alive; none when the engine is going away.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).acquire_owned().await.ok()
-    }
-
     /// A store with nothing in it and no limits yet.
     pub(super) fn empty(&self, state: StoreState) -> Result<Store<StoreState>> {
         Store::try_new(self.component.engine(), state)

@@ -20,11 +20,8 @@ use super::wasi;
 use super::witness::Witness;
 use crate::driver::{Exit, Instance, LaunchPlan};
 use crate::services::Deadline;
-use crate::{CallError, FolderRoot, Isolation, LaunchError};
+use crate::{CallError, FolderRoot, LaunchError};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SectionFacts};
-
-/// Idle stores that a mount keeps, at the most: each holds one of the places that all mounts share.
-const IDLE_MAX: usize = 8;
 
 /// A component that runs for one mount.
 pub(super) struct WasmInstance<C> {
@@ -199,11 +196,10 @@ fn mount<C: Class>(
     compiled: &Compiled<C>,
     folders: Granted,
 ) -> Mount<C> {
-    let (isolation, concurrency) = (plan.limits.isolation, plan.limits.concurrency);
-    let idle_max = match isolation {
-        Isolation::Call => 0,
-        Isolation::Mount => IDLE_MAX.min(usize::try_from(concurrency).unwrap_or(usize::MAX)),
-    };
+    let isolation = plan.limits.isolation;
+    let entry = format!("{}/{}", plan.plugin_type, plan.label);
+    let share = engine.share(&entry, plan.limits.stores);
+    let pool = Pool::new(&plan.limits, &share);
     Mount {
         maker: StoreMaker::new(
             engine.stores_of(&compiled.component),
@@ -216,8 +212,9 @@ fn mount<C: Class>(
                 environment: wasi::environment(&plan.process.env),
                 folders: Arc::new(folders),
             },
+            share,
         ),
-        pool: Pool::new(idle_max),
+        pool,
         services: plan.services,
         config: convert::setup_config(plan.config),
         isolation,

@@ -16,7 +16,7 @@ use palisade_contract::Description;
 /// The stores of one mount.
 pub(super) struct Mount<C> {
     pub(super) maker: StoreMaker<C>,
-    pub(super) pool: Pool,
+    pub(super) pool: Arc<Pool>,
     pub(super) services: Arc<MountServices>,
     pub(super) config: backend::SetupConfig,
     pub(super) isolation: Isolation,
@@ -110,6 +110,7 @@ impl<C: Class> Mount<C> {
         } = leased;
         // Only now, after the news: what the guest reads while it forgets a key is newer than what it forgets.
         store.enter(self.services.buffered_scope(deadline));
+        store.count_use();
         let reply = match put(&mut store, &stale, &ask).await {
             Ok(reply) => reply,
             Err(error) => return Err(self.maker.why(store, error)),

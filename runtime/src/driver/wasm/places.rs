@@ -97,6 +97,12 @@ impl Share {
         pools.push(Arc::downgrade(pool));
     }
 
+    /// Places that are left.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> usize {
+        self.own.available_permits()
+    }
+
     /// Whether somebody waits for a place, so that no store is kept for later.
     pub(super) fn is_wanted(&self) -> bool {
         let waits = |waiting: &AtomicU32| waiting.load(Ordering::Relaxed) > 0;
@@ -116,8 +122,10 @@ impl Share {
         let own = match Arc::clone(&self.own).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => {
+                // Said before the others' stores are looked for: one that comes back meanwhile is not kept.
+                let _waiting = Waiting::among(&self.waiting);
                 self.evict(EVICTED_AT_ONCE);
-                let place = wait(&self.own, &self.waiting, deadline).await;
+                let place = wait(&self.own, deadline).await;
                 place.ok_or_else(|| no_store(plugin, "its entry", self.stores_max, deadline))?
             }
         };
@@ -125,8 +133,9 @@ impl Share {
         let of_all = match Arc::clone(&all.all).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => {
+                let _waiting = Waiting::among(&all.waiting);
                 all.evict();
-                let place = wait(&all.all, &all.waiting, deadline).await;
+                let place = wait(&all.all, deadline).await;
                 place.ok_or_else(|| no_store(plugin, "this server", all.stores_max, deadline))?
             }
         };
@@ -146,12 +155,7 @@ impl Share {
     }
 }
 
-async fn wait(
-    places: &Arc<Semaphore>,
-    waiting: &AtomicU32,
-    deadline: Deadline,
-) -> Option<OwnedSemaphorePermit> {
-    let _waiting = Waiting::among(waiting);
+async fn wait(places: &Arc<Semaphore>, deadline: Deadline) -> Option<OwnedSemaphorePermit> {
     let until = deadline.at() - MARGIN.min(deadline.left() / 8);
     let place = timeout_at(until.into(), Arc::clone(places).acquire_owned()).await;
     place.ok()?.ok()

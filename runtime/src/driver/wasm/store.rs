@@ -1,11 +1,10 @@
 //! The only maker of stores: fuel, memory limit and the host's view are always set together, before the first
 //! instruction of a guest runs.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::ResourceTable;
 
@@ -15,10 +14,11 @@ use super::bindings::palisade::plugin::types as wit;
 use super::engine::Stores;
 use super::files::{Files, Granted};
 use super::limiter::{Held, Limiter};
+use super::places::{PlaceOf, Share};
 use super::recorder::Recorder;
 use super::services::{Meter, bounded_table};
 use super::wasi::{Environment, Wasi};
-use super::witness::Witness;
+use super::witness::{Watched, Witness};
 use crate::CallError;
 use crate::services::{Changes, Cursor, MountServices, Scope, StoreId};
 
@@ -56,16 +56,23 @@ pub(super) struct StoreMaker<C> {
     witness: Arc<Witness>,
     offer: Offer,
     held: Arc<AtomicU64>,
+    share: Arc<Share>,
 }
 
 impl<C> StoreMaker<C> {
-    /// A maker for one mount.
-    pub(super) fn new(stores: Stores<C>, witness: Witness, offer: Offer) -> Self {
+    /// A maker for one mount. `share` bounds the stores of all mounts of its entry.
+    pub(super) fn new(
+        stores: Stores<C>,
+        witness: Witness,
+        offer: Offer,
+        share: Arc<Share>,
+    ) -> Self {
         Self {
             stores,
             witness: Arc::new(witness),
             offer,
             held: Arc::default(),
+            share,
         }
     }
 
@@ -76,7 +83,10 @@ impl<C> StoreMaker<C> {
 
     /// A new store in which the component is instantiated and nothing of it has been called.
     pub(super) async fn make(&self, scope: Scope) -> Result<GuestStore, CallError> {
-        let place = self.stores.place().await.ok_or(CallError::Stopping)?;
+        let place = self
+            .share
+            .place(&self.witness.label, scope.deadline())
+            .await?;
         let (id, cursor) = self.witness.services.changes().join();
         let mut store = self.guarded(scope).map_err(|error| self.unusable(&error))?;
         store.data_mut().recorder.begin("instantiate");
@@ -88,6 +98,8 @@ impl<C> StoreMaker<C> {
                     exports,
                     id,
                     cursor,
+                    born: Instant::now(),
+                    uses: 0,
                     _place: place,
                 })
             }
@@ -112,6 +124,12 @@ impl<C> StoreMaker<C> {
         self.witness.limits.message_bytes
     }
 
+    /// How many more stores its entry may have.
+    #[cfg(test)]
+    pub(super) fn stores_left(&self) -> usize {
+        self.share.left()
+    }
+
     /// An empty store that is guarded on every side.
     fn guarded(&self, scope: Scope) -> wasmtime::Result<Watched> {
         let (services, limits) = (&self.witness.services, &self.witness.limits);
@@ -131,10 +149,7 @@ impl<C> StoreMaker<C> {
         store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
         store.set_hostcall_fuel(self.copied_bytes_max());
         store.set_max_component_handles(HANDLES_MAX);
-        Ok(Watched {
-            store,
-            witness: Arc::clone(&self.witness),
-        })
+        Ok(Watched::by(&self.witness, store))
     }
 
     /// What one call may copy out of the guest: a whole message and what is around it.
@@ -152,39 +167,15 @@ impl<C> StoreMaker<C> {
     }
 }
 
-/// A store that tells when it is dropped under its guest.
-struct Watched {
-    store: Store<StoreState>,
-    witness: Arc<Witness>,
-}
-
-impl Deref for Watched {
-    type Target = Store<StoreState>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.store
-    }
-}
-
-impl DerefMut for Watched {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.store
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.witness.dropped(&mut self.store);
-    }
-}
-
 /// A store with the component in it.
 pub(super) struct GuestStore {
     store: Watched,
     exports: Secrets,
     id: StoreId,
     cursor: Cursor,
-    _place: OwnedSemaphorePermit,
+    born: Instant,
+    uses: u32,
+    _place: PlaceOf,
 }
 
 /// What a guest's export answers: the outer error ends the store, the inner one is an ordinary answer.
@@ -194,6 +185,26 @@ impl GuestStore {
     /// Its name among the stores of the mount.
     pub(super) fn id(&self) -> StoreId {
         self.id
+    }
+
+    /// When it was made.
+    pub(super) fn born(&self) -> Instant {
+        self.born
+    }
+
+    /// How old it is.
+    pub(super) fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    /// Counts one more request.
+    pub(super) fn count_use(&mut self) {
+        self.uses = self.uses.saturating_add(1);
+    }
+
+    /// Requests that it has served.
+    pub(super) fn uses(&self) -> u32 {
+        self.uses
     }
 
     /// Whether anything at all was committed since news were last asked for.

@@ -7,7 +7,7 @@ pub(super) use guest::Guest;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compile::{Compiled, compile};
+use super::compile::{Compiled as Loaded, compile};
 use super::engine::{Class, Ordinary, Shared};
 use super::instance::WasmInstance;
 use super::load::OwnWork;
@@ -42,18 +42,39 @@ pub(super) async fn start_in<C: Class>(
     bytes: &[u8],
     limits: Limits,
 ) -> Result<Running<C>, LaunchError> {
-    let shared = Shared::<C>::of_process().unwrap();
-    let work = OwnWork::from_worker(compile(bytes, C::PROFILE).unwrap());
-    let compiled = Compiled::from_work(&work, &shared).unwrap();
     let limits = Limits {
         profile: C::PROFILE,
         ..limits
     };
+    load_and_start(compile(bytes, C::PROFILE).unwrap(), limits).await
+}
+
+/// What a compiler made of a guest; each start loads it as another module.
+pub(super) struct Compiled(Vec<u8>);
+
+impl Compiled {
+    /// Compiles a guest.
+    pub(super) fn of(guest: &Guest) -> Self {
+        Self(compile(&guest.component(), Ordinary::PROFILE).unwrap())
+    }
+
+    /// Starts it.
+    pub(super) async fn start(&self, limits: Limits) -> Running {
+        load_and_start(self.0.clone(), limits).await.unwrap()
+    }
+}
+
+async fn load_and_start<C: Class>(
+    answer: Vec<u8>,
+    limits: Limits,
+) -> Result<Running<C>, LaunchError> {
+    let shared = Shared::<C>::of_process().unwrap();
+    let loaded = Loaded::from_work(&OwnWork::from_worker(answer), &shared).unwrap();
     let services = services(&limits);
     let plan = plan(limits, Arc::clone(&services));
     let threads = Arc::new(GuestThreads::start().unwrap());
     let step_limit = Duration::from_secs(5);
-    let instance = WasmInstance::start(plan, &shared, &compiled, threads, None, step_limit).await?;
+    let instance = WasmInstance::start(plan, &shared, &loaded, threads, None, step_limit).await?;
     Ok(Running { instance, services })
 }
 

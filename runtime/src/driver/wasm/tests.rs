@@ -1,6 +1,8 @@
 //! What components can do to others, and what they cannot.
 
 mod crashes;
+mod pools;
+mod residue;
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! Sees what ends a guest: tells its caller by an error, and keeps it with the mount as a crash.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -85,5 +86,41 @@ impl Witness {
             host_calls: recorder.made(),
             last_host_calls: recorder.last_calls(),
         });
+    }
+}
+
+/// A store that tells when it is dropped under its guest.
+pub(super) struct Watched {
+    store: Store<StoreState>,
+    witness: Arc<Witness>,
+}
+
+impl Watched {
+    /// A store whose end is seen by its mount's witness.
+    pub(super) fn by(witness: &Arc<Witness>, store: Store<StoreState>) -> Self {
+        Self {
+            store,
+            witness: Arc::clone(witness),
+        }
+    }
+}
+
+impl Deref for Watched {
+    type Target = Store<StoreState>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.store
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.store
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.witness.dropped(&mut self.store);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{COUNT, ENDLESS, IN_PLACE, emptied, handling, kept, limits, running};
+use crate::driver::Instance;
 use crate::driver::wasm::testing::Running;
 use crate::{CallError, ErrorKind, Isolation, Limits};
 
@@ -20,14 +21,19 @@ fn at_the_second(act: &str) -> &'static str {
 async fn second_ends(act: &str, limits: Limits, kind: ErrorKind) -> Running {
     let running = running(handling(at_the_second(act)), limits).await;
     assert_eq!(running.ask_text().await, "1");
-    let error = running.ask_for(Duration::from_millis(100)).await.unwrap_err();
+    let patience = match kind {
+        ErrorKind::Timeout => Duration::from_millis(100),
+        _ => Duration::from_secs(20),
+    };
+    let error = running.ask_for(patience).await.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     running
 }
 
 #[tokio::test]
 async fn whatever_ended_a_request_the_next_one_has_another_store() {
-    const GROW: &str = "(if (i32.eq (memory.grow (i32.const 1024)) (i32.const -1)) (then unreachable))";
+    const GROW: &str =
+        "(if (i32.eq (memory.grow (i32.const 1024)) (i32.const -1)) (then unreachable))";
     let endless = || Limits {
         fuel: ENDLESS,
         ..kept()
@@ -86,7 +92,10 @@ async fn a_store_that_is_too_old_is_dropped_even_if_nobody_asks() {
     };
     let running = running(handling(COUNT), limits).await;
     running.ask_text().await;
-    assert!(running.instance.memory_bytes() > Some(0), "the control: it is kept at first");
+    assert!(
+        running.instance.memory_bytes() > Some(0),
+        "the control: it is kept at first"
+    );
     emptied(&running).await;
     assert_eq!(running.ask_text().await, "1");
 }
@@ -122,7 +131,10 @@ async fn idle_stores_of_other_mounts_give_way() {
             mount.ask_text().await;
         }
     }
-    let idle: usize = mounts.iter().map(|mount| mount.instance.mount.pool.idle()).sum();
+    let idle: usize = mounts
+        .iter()
+        .map(|mount| mount.instance.mount.pool.idle())
+        .sum();
     assert!(idle <= 2, "{idle}");
 }
 
@@ -134,7 +146,11 @@ async fn one_entry_cannot_take_the_places_of_all() {
         isolation: Isolation::Call,
         ..limits()
     };
-    let greedy = running(handling("(call $loop) (call $nothing)"), sharing(4, spinning)).await;
+    let greedy = running(
+        handling("(call $loop) (call $nothing)"),
+        sharing(4, spinning),
+    )
+    .await;
     let other = running(handling(COUNT), sharing(5, limits())).await;
     let greedy = Arc::new(greedy);
     let spin = || {
@@ -145,7 +161,11 @@ async fn one_entry_cannot_take_the_places_of_all() {
     while greedy.instance.mount.maker.stores_left() > 0 {
         tokio::task::yield_now().await;
     }
-    match greedy.ask_for(Duration::from_millis(200)).await.unwrap_err() {
+    match greedy
+        .ask_for(Duration::from_millis(200))
+        .await
+        .unwrap_err()
+    {
         CallError::NoStore { stores, whose, .. } => assert_eq!((stores, whose), (4, "its entry")),
         error => panic!("{error}"),
     }

@@ -53,7 +53,10 @@ fn searcher(memory: &'static str) -> Guest {
 
 /// Says what it finds, and then leaves something everywhere.
 fn both(memory: &'static str) -> Guest {
-    guest(memory, "(local $found i32) (local.set $found (call $residue)) (call $fill) (call $digit (local.get $found))")
+    guest(
+        memory,
+        "(local $found i32) (local.set $found (call $residue)) (call $fill) (call $digit (local.get $found))",
+    )
 }
 
 fn guest(memory: &'static str, handle: &'static str) -> Guest {
@@ -109,7 +112,8 @@ async fn another_mount_finds_nothing_however_often_they_take_turns() {
 /// A slot is first given to the module that had it last. With more modules than are remembered it goes to another one.
 #[tokio::test]
 async fn a_module_that_gets_the_slot_of_another_finds_nothing() {
-    let compiled = |guest: fn(&'static str) -> Guest| MEMORIES.map(|memory| Compiled::of(&guest(memory)));
+    let compiled =
+        |guest: fn(&'static str) -> Guest| MEMORIES.map(|memory| Compiled::of(&guest(memory)));
     let (fillers, searchers) = (compiled(filler), compiled(searcher));
     for isolation in [Isolation::Call, Isolation::Mount] {
         for turn in 0..150 {
@@ -117,7 +121,11 @@ async fn a_module_that_gets_the_slot_of_another_finds_nothing() {
             filling.ask().await.unwrap();
             drop(filling);
             let searching = searchers[turn / 3 % 3].start(isolated(isolation)).await;
-            assert_eq!(searching.ask_text().await, "0", "turn {turn}, {isolation:?}");
+            assert_eq!(
+                searching.ask_text().await,
+                "0",
+                "turn {turn}, {isolation:?}"
+            );
         }
     }
 }
