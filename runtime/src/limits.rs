@@ -51,6 +51,9 @@ impl FromStr for RuntimeKind {
     }
 }
 
+/// How often a component holds a body while it takes it apart, works on it and answers.
+const COPIES_OF_A_BODY: u64 = 8;
+
 /// How a component's requests are kept apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -177,7 +180,17 @@ impl Limits {
         for (name, value) in stated {
             limits.set(kind, name, value)?;
         }
+        let has = |name| stated.contains_key(name);
+        if kind == RuntimeKind::Wasm && has("message_bytes") && !has("memory_bytes") {
+            limits.fit_memory_to_bodies();
+        }
         Ok(limits)
+    }
+
+    /// Memory for the largest body that was asked for, where that is more than the default.
+    fn fit_memory_to_bodies(&mut self) {
+        let needed = self.message_bytes.saturating_mul(COPIES_OF_A_BODY);
+        self.memory_bytes = self.memory_bytes.max(needed);
     }
 
     fn set(&mut self, kind: RuntimeKind, name: &str, value: &str) -> Result<(), GrammarError> {
@@ -340,6 +353,22 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(limits, expected);
+    }
+
+    #[test]
+    fn a_larger_body_brings_the_memory_that_it_takes() {
+        let memory = |stated: &[(&str, &str)]| {
+            let owned = stated
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Limits::stated(RuntimeKind::Wasm, &owned.collect())
+                .unwrap()
+                .memory_bytes
+        };
+        assert_eq!(memory(&[("message_bytes", "33554432")]), 256 << 20);
+        assert_eq!(memory(&[("message_bytes", "1048576")]), 64 << 20);
+        let both = [("message_bytes", "33554432"), ("memory_bytes", "134217728")];
+        assert_eq!(memory(&both), 128 << 20);
     }
 
     #[test]

@@ -139,6 +139,11 @@ const DIFFERENCES: &[Difference] = &[
         NO_ENTRY,
     ),
     except(
+        "no_more_requests_run_at_once_than_the_entry_says",
+        BUILTIN,
+        NO_ENTRY,
+    ),
+    except(
         "a_stated_fuel_is_what_a_request_has",
         ALL_BUT_COMPONENTS,
         NO_FUEL,

@@ -18,6 +18,7 @@ cases! {
     a_stated_fuel_is_what_a_request_has,
     a_stated_request_timeout_is_what_a_request_has,
     a_request_that_finds_no_place_and_no_queue_is_refused,
+    no_more_requests_run_at_once_than_the_entry_says,
     a_deadline_that_has_passed_is_refused_at_once,
     a_loop_in_one_mount_does_not_hold_up_another,
     memory_over_the_default_limit_is_refused_with_the_limit,
@@ -137,6 +138,24 @@ async fn ended(h: &Harness, path: &str, body: Value) -> CallError {
     let took = begun.elapsed();
     assert!(took < SHORT + LATE, "{took:?}");
     outcome.unwrap_err()
+}
+
+async fn no_more_requests_run_at_once_than_the_entry_says(h: Harness) {
+    const MILLISECONDS: u64 = 200;
+    h.mount_with_limits(Guest::Hostile, &[("concurrency", "2")])
+        .await;
+    h.read("hostile/echo").await.unwrap();
+    let begun = Instant::now();
+    let mut waits = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let h = h.clone();
+        waits.spawn(async move { h.write("hostile/wait", json!({ "ms": MILLISECONDS })).await });
+    }
+    for wait in waits.join_all().await {
+        wait.unwrap();
+    }
+    // Two at once take three turns; that they do run at once is a case of its own.
+    assert!(begun.elapsed() >= Duration::from_millis(3 * MILLISECONDS));
 }
 
 async fn a_deadline_that_has_passed_is_refused_at_once(h: Harness) {
