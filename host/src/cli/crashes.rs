@@ -31,7 +31,10 @@ pub(super) async fn run(args: &SecretsCrashes) -> Result<(), Failure> {
 
 /// One paragraph for each crash, the latest first.
 fn report(path: &str, mount: &Map<String, Value>) -> String {
-    let count = mount.get("crashes").and_then(Value::as_u64).unwrap_or(0);
+    let Some(count) = mount.get("crashes").and_then(Value::as_u64) else {
+        let runtime = mount.get("runtime").map(go_text).unwrap_or_default();
+        return format!("{path} is {runtime}; crashes are kept of components only");
+    };
     let last = list(mount.get("last_crashes"));
     let head = format!("{path} crashed {count} times since the server started");
     let crashes = last.iter().rev().map(paragraph);
@@ -108,6 +111,16 @@ mod tests {
         assert!(
             text.contains("  in inner\n  in outer") && text.contains("i.f  ok  3 µs"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn of_a_process_it_is_said_that_nothing_is_kept() {
+        let mount = json!({"runtime": "native"});
+        let text = report("notes/", mount.as_object().expect("it is an object"));
+        assert_eq!(
+            text,
+            "notes/ is native; crashes are kept of components only"
         );
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its verdict")]
 
 mod admission;
+mod components;
 mod server;
 mod walls;
 
