@@ -18,8 +18,8 @@ use palisade_runtime::contract::{Json, Operation, PluginType, Request, Response}
 use palisade_runtime::driver::Compilation;
 use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{
-    CallError, ErrorKind, Isolation, MountError, NewMount, RegisterError, Runtime, Workers,
-    enter_worker,
+    CallError, ErrorKind, Isolation, MountError, NewMount, Profile, RegisterError, Runtime,
+    Timeouts, Workers, enter_worker,
 };
 use sha2::{Digest, Sha256};
 
@@ -54,6 +54,7 @@ fn trials(workers: &Workers) -> Vec<Trial> {
         what_is_no_component_of_the_contract_is_refused,
         a_file_that_overflows_a_parsers_stack_harms_only_its_worker,
         two_mounts_of_one_component_share_nothing,
+        each_profile_has_its_own_budget_for_compiling,
         a_stopped_runtime_leaves_no_store,
         the_old_version_serves_while_the_new_one_is_compiled,
         a_failed_compilation_is_told_and_the_old_version_goes_on,
@@ -77,20 +78,30 @@ fn trial(workers: &Workers, name: &str, test: fn(Place) -> Running) -> Trial {
 /// A runtime with a plugin directory of its own.
 struct Place {
     runtime: Runtime,
+    workers: Workers,
     folder: tempfile::TempDir,
 }
 
 impl Place {
     async fn open(workers: Workers) -> Self {
+        Self::open_with(workers, Timeouts::default()).await
+    }
+
+    async fn open_with(workers: Workers, timeouts: Timeouts) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = Runtime::builder()
-            .workers(workers)
+            .workers(workers.clone())
+            .timeouts(timeouts)
             .store(Arc::new(MemoryStore::new()))
             .plugin_directory(PluginDirectory::open(folder.path()).unwrap())
             .build()
             .await
             .unwrap();
-        Self { runtime, folder }
+        Self {
+            runtime,
+            workers,
+            folder,
+        }
     }
 
     async fn reload(&self, path: &str) -> Result<(), MountError> {
@@ -105,10 +116,20 @@ impl Place {
     }
 
     async fn register(&self, name: &str, bytes: &[u8]) -> Result<(), RegisterError> {
+        self.register_as(name, bytes, Profile::Ordinary).await
+    }
+
+    async fn register_as(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        profile: Profile,
+    ) -> Result<(), RegisterError> {
         std::fs::write(Path::new(self.folder.path()).join(name), bytes).unwrap();
         let digest = hex::encode(Sha256::digest(bytes));
         let manifest = Manifest {
             isolation: Some(Isolation::Mount),
+            profile: Some(profile),
             ..Manifest::new(PluginType::Secret, name, &digest)
         };
         self.runtime.register(manifest).await.map(drop)
@@ -280,6 +301,34 @@ async fn two_mounts_of_one_component_share_nothing(place: Place) {
     assert_eq!(place.ask_text("a/x").await, "2");
     assert_eq!(place.ask_text("b/x").await, "1");
     place.runtime.shutdown().await;
+}
+
+async fn each_profile_has_its_own_budget_for_compiling(place: Place) {
+    let component = counting();
+    let short = Duration::from_millis(1);
+    let of_ordinary = Timeouts {
+        compile: short,
+        ..Timeouts::default()
+    };
+    let of_large = Timeouts {
+        compile_large: short,
+        ..Timeouts::default()
+    };
+    for (timeouts, killed) in [(of_ordinary, Profile::Ordinary), (of_large, Profile::Large)] {
+        let place = Place::open_with(place.workers.clone(), timeouts).await;
+        for profile in [Profile::Ordinary, Profile::Large] {
+            let name = profile.as_str();
+            place.register_as(name, &component, profile).await.unwrap();
+            let enabled = place.enable(name, name).await;
+            match enabled {
+                Err(error) if profile == killed => {
+                    assert!(error.to_string().contains("not done within 1ms"), "{error}");
+                }
+                outcome => outcome.unwrap(),
+            }
+        }
+        place.runtime.shutdown().await;
+    }
 }
 
 async fn a_stopped_runtime_leaves_no_store(place: Place) {

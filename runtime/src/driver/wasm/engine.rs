@@ -41,6 +41,9 @@ pub trait Class: sealed::Sealed + Send + Sync + Sized + 'static {
     /// Stores that may be alive at once, over all mounts.
     const STORES_MAX: u32;
 
+    /// Idle stores that a mount keeps, at the most: each holds one of the places that all mounts share.
+    const IDLE_MAX: u32;
+
     /// Where this process keeps the engine of the class.
     #[doc(hidden)]
     fn of_process() -> &'static OnceLock<Result<Shared<Self>, String>>;
@@ -65,6 +68,8 @@ impl Class for Ordinary {
     /// this stays well below.
     const STORES_MAX: u32 = 2048;
 
+    const IDLE_MAX: u32 = 64;
+
     fn of_process() -> &'static OnceLock<Result<Shared<Self>, String>> {
         static SHARED: OnceLock<Result<Shared<Ordinary>, String>> = OnceLock::new();
         &SHARED
@@ -76,6 +81,9 @@ impl Class for Large {
 
     /// An interpreter touches some MiB of its memory in every store, so few are enough to fill a machine.
     const STORES_MAX: u32 = 256;
+
+    /// Some tens of MiB, of which a hundred mounts leave places for requests.
+    const IDLE_MAX: u32 = 2;
 
     fn of_process() -> &'static OnceLock<Result<Shared<Self>, String>> {
         static SHARED: OnceLock<Result<Shared<Large>, String>> = OnceLock::new();

@@ -191,7 +191,7 @@ impl<C: Class> Instance for WasmInstance<C> {
 }
 
 fn mount<C: Class>(
-    plan: LaunchPlan,
+    mut plan: LaunchPlan,
     engine: &Shared<C>,
     compiled: &Compiled<C>,
     folders: Granted,
@@ -199,6 +199,7 @@ fn mount<C: Class>(
     let isolation = plan.limits.isolation;
     let entry = format!("{}/{}", plan.plugin_type, plan.label);
     let share = engine.share(&entry, plan.limits.stores);
+    plan.limits.idle_stores = plan.limits.idle_stores.min(C::IDLE_MAX);
     let pool = Pool::new(&plan.limits, &share);
     Mount {
         maker: StoreMaker::new(

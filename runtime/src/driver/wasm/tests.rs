@@ -6,7 +6,7 @@ mod residue;
 
 use std::time::{Duration, Instant};
 
-use super::engine::Large;
+use super::engine::{Class, Large, Ordinary};
 use super::testing::{Guest, Running, start, start_in};
 use crate::driver::Instance;
 use crate::services::Deadline;
@@ -348,8 +348,14 @@ const COUNT: &str = "(global.set $count (i32.add (global.get $count) (i32.const 
 
 #[tokio::test]
 async fn memory_is_new_for_each_call_and_kept_for_a_mount() {
-    let fresh = running(handling(COUNT), limits()).await;
-    let reused = running(handling(COUNT), kept()).await;
+    counts_requests::<Ordinary>().await;
+    counts_requests::<Large>().await;
+}
+
+async fn counts_requests<C: Class>() {
+    let component = handling(COUNT).component();
+    let fresh = start_in::<C>(&component, limits()).await.unwrap();
+    let reused = start_in::<C>(&component, kept()).await.unwrap();
     for expected in ["1", "2", "3"] {
         assert_eq!(fresh.ask_text().await, "1");
         assert_eq!(reused.ask_text().await, expected);
@@ -536,16 +542,22 @@ async fn an_answer_over_its_limit_is_no_answer() {
 
 #[tokio::test]
 async fn a_mount_keeps_a_few_idle_stores_however_many_requests_it_may_run() {
+    keeps_idle_stores::<Ordinary>(8).await;
+    keeps_idle_stores::<Large>(2).await;
+}
+
+async fn keeps_idle_stores<C: Class>(idle: u64) {
     let limits = Limits {
         concurrency: 64,
         ..kept()
     };
-    let running = running(Guest::default(), limits).await;
+    let component = Guest::default().component();
+    let running = start_in::<C>(&component, limits).await.unwrap();
     let one = running.instance.memory_bytes().unwrap();
     for _ in 0..10 {
         running.add_idle_store().await;
     }
-    assert_eq!(running.instance.memory_bytes(), Some(8 * one));
+    assert_eq!(running.instance.memory_bytes(), Some(idle * one));
 }
 
 #[tokio::test]
