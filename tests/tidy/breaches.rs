@@ -43,6 +43,12 @@ pub(crate) const BREACHES: &[Breach] = &[
         plant: |root| write(root, "runtime/src/odd.rs", "//! It.\n"),
     },
     Breach {
+        rule: "every_source_file_opens_with_what_it_is_for",
+        what: "a file in another language begins with code",
+        names: "guests/kv-c/odd.c",
+        plant: |root| write(root, "guests/kv-c/odd.c", "#include \"text.h\"\n"),
+    },
+    Breach {
         rule: "no_module_is_a_mod_rs",
         what: "a module is called mod.rs",
         names: "runtime/src/odd/mod.rs",

@@ -70,18 +70,30 @@ pub(crate) fn top_level(tree: &Tree) -> Faults {
     missing.chain(strange).collect()
 }
 
-/// The first line of a source file is `//!` and what it is for.
+/// How source files of each language open, before they say what they are for.
+const OPENINGS: &[(&str, &str)] = &[
+    (".rs", "//! "),
+    (".py", "\"\"\""),
+    (".c", "// "),
+    (".h", "// "),
+];
+
+/// The first line of a source file is a comment that says what it is for.
 pub(crate) fn opening_lines(tree: &Tree) -> Faults {
-    tree.files_with(".rs")
-        .filter(|file| !says_its_purpose(&tree.text(file)))
-        .map(|file| format!("{file} does not open with a `//!` line that says what it is for"))
-        .collect()
+    let faults = OPENINGS.iter().flat_map(|(ending, opening)| {
+        tree.files_with(ending)
+            .filter(|file| !says_its_purpose(&tree.text(file), opening))
+            .map(move |file| {
+                format!("{file} does not open with a `{opening}` line that says what it is for")
+            })
+    });
+    faults.collect()
 }
 
-fn says_its_purpose(text: &str) -> bool {
+fn says_its_purpose(text: &str, opening: &str) -> bool {
     text.lines()
         .next()
-        .and_then(|line| line.strip_prefix("//! "))
+        .and_then(|line| line.strip_prefix(opening))
         .is_some_and(|purpose| purpose.len() >= 8 && !purpose.starts_with("Placeholder"))
 }
 
