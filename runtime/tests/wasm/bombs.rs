@@ -6,7 +6,6 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
-
 use palisade_runtime::worker::{JobBudget, JobError, JobInput, JobRole};
 use palisade_runtime::{Profile, Workers};
 
@@ -54,10 +53,10 @@ pub(super) fn trials(workers: &Workers) -> Vec<Trial> {
             &format!("{name}_is_ended_at_its_budget"),
             test,
         ));
-        let test = move |workers: Workers| is_ended(&workers, &make(90), COMPILE);
+        let test = move |workers: Workers| stays_within(&workers, &make(90), COMPILE);
         let full = trial(
             workers,
-            &format!("{name}_of_full_size_is_ended_at_its_budget"),
+            &format!("{name}_of_full_size_stays_within_its_budget"),
             test,
         );
         trials.push(full.with_ignored_flag(true));
@@ -120,19 +119,36 @@ fn is_refused(workers: &Workers, bytes: &[u8], what: &str) {
     }
 }
 
-/// Every limit of structure is kept, and compiling it is not done within the budget, nor goes on for long after.
+/// Every limit of structure is kept, and compiling it is not done within the budget.
 fn is_ended(workers: &Workers, bytes: &[u8], budget: JobBudget) {
+    match compiled_within(workers, bytes, budget) {
+        Err(error @ (JobError::TimedOut { .. } | JobError::OverMemory { .. })) => {
+            assert!(error.to_string().contains("compile worker"), "{error}");
+        }
+        other => panic!("{:?}", other.map(|bytes| bytes.len())),
+    }
+}
+
+/// The same, where a machine may be fast enough to be done.
+fn stays_within(workers: &Workers, bytes: &[u8], budget: JobBudget) {
+    match compiled_within(workers, bytes, budget) {
+        Ok(_) | Err(JobError::TimedOut { .. } | JobError::OverMemory { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What became of it; either way it has not gone on for longer than it may.
+fn compiled_within(
+    workers: &Workers,
+    bytes: &[u8],
+    budget: JobBudget,
+) -> Result<Vec<u8>, JobError> {
     run(workers, JobRole::Inspect(Profile::Ordinary), bytes, INSPECT).unwrap();
     let begun = Instant::now();
     let outcome = run(workers, JobRole::Compile(Profile::Ordinary), bytes, budget);
     let took = begun.elapsed();
     assert!(took < budget.wall + Duration::from_secs(5), "{took:?}");
-    match outcome {
-        Err(error @ (JobError::TimedOut { .. } | JobError::OverMemory { .. })) => {
-            assert!(error.to_string().contains("compile worker"), "{error}");
-        }
-        other => panic!("{:?} in {took:?}", other.map(|bytes| bytes.len())),
-    }
+    outcome
 }
 
 /// What the inspector does not read, the compiler refuses, or dies of.
@@ -229,8 +245,10 @@ fn oversized() -> Vec<(&'static str, &'static str, Make)> {
     ]
 }
 
+type MakeMany = fn(usize) -> Vec<u8>;
+
 /// A name, and how to make so many of them.
-fn well_formed() -> Vec<(&'static str, fn(usize) -> Vec<u8>)> {
+fn well_formed() -> Vec<(&'static str, MakeMany)> {
     vec![
         ("a_function_of_branches", |count| {
             let body = format!("(func {})", branches(7_500));

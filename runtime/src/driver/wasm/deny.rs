@@ -1,11 +1,15 @@
 //! Answers the interfaces of WASI that a plugin is not given, so that what was linked for nothing does no harm: no
 //! socket is made, no name is found. An answer is chosen by the shape that its function has to give back.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{
     Component, Linker, LinkerInstance, Resource, ResourceTable, ResourceType, Val,
 };
 use wasmtime::{Engine, Result, StoreContextMut, bail};
+use wasmtime_wasi_io::streams::Error;
 
 use super::admit;
 
@@ -25,15 +29,20 @@ const HANDLES: [&str; 6] = [
 /// Whatever handle a plugin gets of these interfaces. There is nothing behind it.
 struct Denied;
 
-/// Where a store keeps its handles, which have a cap.
-type Table<T> = fn(&mut T) -> &mut ResourceTable;
+/// What a store has to have.
+pub(super) trait Denies: Send + 'static {
+    /// Where it keeps its handles, which have a cap.
+    fn handles(&mut self) -> &mut ResourceTable;
+
+    /// Counts a call, and what it brought along, in bytes: asking again and again must not hold the thread.
+    fn charge(&mut self, bytes: usize) -> impl Future<Output = ()> + Send;
+}
 
 /// Defines what this component imports of them.
-pub(super) fn link<T: 'static>(
+pub(super) fn link<T: Denies>(
     linker: &mut Linker<T>,
     engine: &Engine,
     component: &Component,
-    table: Table<T>,
 ) -> Result<()> {
     for (name, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = &import.ty else {
@@ -44,49 +53,81 @@ pub(super) fn link<T: 'static>(
         }
         let mut interface = linker.instance(name)?;
         for (item, export) in instance.exports(engine) {
-            define(&mut interface, name, item, &export.ty, table)?;
+            define(&mut interface, name, item, &export.ty)?;
         }
     }
     Ok(())
 }
 
-fn define<T: 'static>(
+fn define<T: Denies>(
     interface: &mut LinkerInstance<'_, T>,
     path: &str,
     item: &str,
     kind: &ComponentItem,
-    table: Table<T>,
 ) -> Result<()> {
     match kind {
         ComponentItem::Resource(_) if HANDLES.contains(&item) => {
             let denied = ResourceType::host::<Denied>();
-            interface.resource(item, denied, move |mut store, handle| {
-                table(store.data_mut()).delete(Resource::<Denied>::new_own(handle))?;
+            interface.resource(item, denied, |mut store, handle| {
+                let handle = Resource::<Denied>::new_own(handle);
+                store.data_mut().handles().delete(handle)?;
                 Ok(())
             })
         }
         ComponentItem::ComponentFunc(_) => {
-            let function = format!("{path}#{item}");
-            interface.func_new(item, move |store, kind, _, results| {
-                answer(store, &function, &kind, results, table)
+            let function: Arc<str> = format!("{path}#{item}").into();
+            interface.func_new_async(item, move |mut store, kind, arguments, results| {
+                let function = Arc::clone(&function);
+                Box::new(async move {
+                    let bytes = arguments.iter().map(bytes_of).sum();
+                    store.data_mut().charge(bytes).await;
+                    for argument in arguments {
+                        let_go(&mut store, argument)?;
+                    }
+                    answer(store, &function, &kind, results)
+                })
             })
         }
         _ => Ok(()),
     }
 }
 
-fn answer<T: 'static>(
+/// What is worth counting of an argument.
+fn bytes_of(argument: &Val) -> usize {
+    match argument {
+        Val::String(text) => text.len(),
+        Val::List(items) => items.len() * size_of::<Val>(),
+        _ => 0,
+    }
+}
+
+/// A handle that was lent has to be given back before the answer; one that was given is dropped.
+fn let_go<T: Denies>(mut store: &mut StoreContextMut<'_, T>, argument: &Val) -> Result<()> {
+    let Val::Resource(handle) = argument else {
+        return Ok(());
+    };
+    if handle.ty() != ResourceType::host::<Denied>() {
+        // The only other kind: an error of a stream, which is asked whether a file system is to blame.
+        return Resource::<Error>::try_from_resource_any(*handle, store).map(drop);
+    }
+    let denied = Resource::<Denied>::try_from_resource_any(*handle, &mut store)?;
+    if denied.owned() {
+        store.data_mut().handles().delete(denied)?;
+    }
+    Ok(())
+}
+
+fn answer<T: Denies>(
     mut store: StoreContextMut<'_, T>,
     function: &str,
     kind: &ComponentFunc,
     results: &mut [Val],
-    table: Table<T>,
 ) -> Result<()> {
     for (result, shape) in results.iter_mut().zip(kind.results()) {
         *result = match denial(&shape) {
             Some(value) => value,
             None if matches!(shape, Type::Own(_)) => {
-                let handle = table(store.data_mut()).push(Denied)?;
+                let handle = store.data_mut().handles().push(Denied)?;
                 Val::Resource(handle.try_into_resource_any(&mut store)?)
             }
             None => bail!("it called {function}, which no plugin is given"),
@@ -142,6 +183,13 @@ mod tests {
                 (export "error-code" (type $code (eq $e)))
                 (export "create-tcp-socket"
                     (func (result (result (own $tcp-socket) (error $code)))))))
+            (import "wasi:sockets/ip-name-lookup@0.2.6" (instance $lookup
+                (alias outer 1 $net (type $n))
+                (export "network" (type $lent (eq $n)))
+                (alias outer 1 $error (type $e))
+                (export "error-code" (type $code (eq $e)))
+                (export "resolve-addresses"
+                    (func (param "network" (borrow $lent)) (result (result (error $code)))))))
             (import "wasi:sockets/udp@0.2.6" (instance $types
                 (export "udp-socket" (type (sub resource)))))
             (alias export $types "udp-socket" (type $descriptor))
@@ -158,7 +206,9 @@ mod tests {
             (core instance $m (instantiate $memory))
             (core func $instance-network (canon lower (func $instance "instance-network")))
             (core func $create-socket (canon lower (func $create "create-tcp-socket") (memory (core memory $m "memory"))))
-            (core func $directories
+            (core func $resolve
+                (canon lower (func $lookup "resolve-addresses") (memory (core memory $m "memory"))))
+            (core func $sockets
                 (canon lower (func $preopens "list-sockets") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
             (core func $odd (canon lower (func $preopens "odd")))
             (core func $drop (canon resource.drop $net))
@@ -167,11 +217,16 @@ mod tests {
                 (import "h" "network" (func $network (result i32)))
                 (import "h" "drop" (func $drop (param i32)))
                 (import "h" "create" (func $create (param i32)))
+                (import "h" "resolve" (func $resolve (param i32 i32)))
                 (import "h" "sockets" (func $sockets (param i32)))
                 (import "h" "odd" (func $odd (result i32)))
                 ;; 1 for an error, and ten times which one
                 (func (export "socket") (result i32)
-                    (call $drop (call $network))
+                    (local $lent i32)
+                    (local.set $lent (call $network))
+                    (call $resolve (local.get $lent) (i32.const 24))
+                    (if (i32.ne (i32.load8_u (i32.const 25)) (i32.const 1)) (then unreachable))
+                    (call $drop (local.get $lent))
                     (call $create (i32.const 16))
                     (i32.add
                         (i32.load8_u (i32.const 16))
@@ -186,44 +241,64 @@ mod tests {
                     (export "network" (func $instance-network))
                     (export "drop" (func $drop))
                     (export "create" (func $create-socket))
-                    (export "sockets" (func $directories))
+                    (export "resolve" (func $resolve))
+                    (export "sockets" (func $sockets))
                     (export "odd" (func $odd))))))
             (func (export "socket") (result u32) (canon lift (core func $a "socket")))
             (func (export "list") (result u32) (canon lift (core func $a "list")))
             (func (export "odd") (result u32) (canon lift (core func $a "odd"))))"#;
 
-    fn ask(name: &str) -> Result<u32> {
+    /// A store that counts how often it was asked.
+    #[derive(Default)]
+    struct Counting {
+        handles: ResourceTable,
+        calls: u32,
+    }
+
+    impl Denies for Counting {
+        fn handles(&mut self) -> &mut ResourceTable {
+            &mut self.handles
+        }
+
+        async fn charge(&mut self, _bytes: usize) {
+            self.calls += 1;
+        }
+    }
+
+    async fn ask(name: &str) -> Result<u32> {
         let engine = Engine::default();
         let component = Component::new(&engine, wat::parse_str(ASKING).unwrap())?;
-        let mut linker = Linker::<ResourceTable>::new(&engine);
+        let mut linker = Linker::<Counting>::new(&engine);
         // The control: without this it does not link.
         assert!(linker.instantiate_pre(&component).is_err());
-        link(&mut linker, &engine, &component, |table| table)?;
-        let mut store = Store::new(&engine, ResourceTable::new());
-        let instance = linker.instantiate(&mut store, &component)?;
+        link(&mut linker, &engine, &component)?;
+        let mut store = Store::new(&engine, Counting::default());
+        let instance = linker.instantiate_async(&mut store, &component).await?;
         let function = instance.get_typed_func::<(), (u32,)>(&mut store, name)?;
-        let answer = function.call(&mut store, ())?.0;
-        assert!(store.data().is_empty(), "a handle outlived its drop");
+        let answer = function.call_async(&mut store, ()).await?.0;
+        assert!(
+            store.data().handles.is_empty(),
+            "a handle outlived its drop"
+        );
+        assert!(store.data().calls > 0);
         Ok(answer)
     }
 
-    #[test]
-    fn a_socket_is_denied_and_the_plugin_can_handle_it() {
+    #[tokio::test]
+    async fn a_socket_and_a_name_are_denied_and_the_plugin_can_handle_it() {
         // An error, and the second of its kinds.
-        assert_eq!(ask("socket").unwrap(), 11);
+        assert_eq!(ask("socket").await.unwrap(), 11);
     }
 
-    #[test]
-    fn a_list_has_nothing_in_it() {
-        assert_eq!(ask("list").unwrap(), 0);
+    #[tokio::test]
+    async fn a_list_has_nothing_in_it() {
+        assert_eq!(ask("list").await.unwrap(), 0);
     }
 
-    #[test]
-    fn what_cannot_say_no_traps_with_its_name() {
-        let fault = format!("{:#}", ask("odd").unwrap_err());
-        assert!(
-            fault.contains("wasi:sockets/udp-create-socket@0.2.6#odd"),
-            "{fault}"
-        );
+    #[tokio::test]
+    async fn what_cannot_say_no_traps_with_its_name() {
+        let fault = format!("{:#}", ask("odd").await.unwrap_err());
+        let name = "wasi:sockets/udp-create-socket@0.2.6#odd";
+        assert!(fault.contains(name), "{fault}");
     }
 }

@@ -143,9 +143,7 @@ impl<C: Class> Shared<C> {
     pub(super) fn link(&self, work: &OwnWork<C>, start: usize) -> Result<Linked<C>> {
         let component = work.load(start, &self.engine)?;
         let mut linker = Linker::clone(&self.linker);
-        deny::link(&mut linker, &self.engine, &component, |state| {
-            &mut state.table
-        })?;
+        deny::link(&mut linker, &self.engine, &component)?;
         let component = SecretsPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Linked {
             component,

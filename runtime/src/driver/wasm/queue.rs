@@ -71,11 +71,18 @@ impl CompileQueue {
             since: SystemTime::now(),
         });
         let outcome = compile.await;
+        let took = begun.elapsed();
+        tracing::info!(
+            plugin,
+            ?took,
+            is_compiled = outcome.is_ok(),
+            "compiling ended"
+        );
         let since = SystemTime::now();
         turn.is_now(match &outcome {
             Ok(_) => Compilation::Compiled {
                 since,
-                took: begun.elapsed(),
+                took,
                 from_disk: false,
             },
             Err(error) => Compilation::Failed {

@@ -16,6 +16,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use super::clocks;
+use super::deny::Denies;
 use super::files;
 use super::random;
 use super::store::{HANDLES_MAX, StoreState};
@@ -118,6 +119,16 @@ impl WasiView for StoreState {
             ctx: self.wasi.context(),
             table: &mut self.table,
         }
+    }
+}
+
+impl Denies for StoreState {
+    fn handles(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    async fn charge(&mut self, bytes: usize) {
+        self.meter.charge(bytes).await;
     }
 }
 
