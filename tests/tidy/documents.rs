@@ -28,9 +28,10 @@ pub(crate) fn references(tree: &Tree) -> Faults {
 }
 
 /// The documents that name, for each of their items, the tests that hold it; and the letter that the items begin with.
-const CHECKLISTS: [(&str, char); 2] = [
+const CHECKLISTS: [(&str, char); 3] = [
     ("docs/go-plugin-host.md", 'H'),
     ("docs/native-attacks.md", 'N'),
+    ("docs/wasm-attacks.md", 'W'),
 ];
 
 /// In a checklist each test is in the file that is named before it, and no item is without a word on how it is held.
