@@ -12,6 +12,7 @@ mod attacks;
 mod bindings;
 mod bounds;
 mod cache;
+mod canary;
 mod clip;
 mod clocks;
 mod compile;

@@ -30,7 +30,7 @@ use super::linker::linker;
 use super::load::OwnWork;
 use super::places::{Places, Share};
 use super::store::StoreState;
-use super::{deny, settings};
+use super::{canary, deny, settings};
 use crate::Profile;
 
 /// The components of one profile, as a type.
@@ -129,6 +129,7 @@ impl<C: Class> Shared<C> {
 
     fn make() -> Result<Self> {
         let engine = settings::serving(C::PROFILE)?;
+        canary::check(&engine)?;
         let linker = Arc::new(linker(&engine)?);
         let places = Places::new(C::STORES_MAX);
         Ok(Self {

@@ -27,7 +27,7 @@ pub(super) const HANDLES_MAX: usize = 1024;
 
 /// Fuel after which a guest lets others have the thread: some tens of microseconds. Larger slices show in the
 /// neighbours' latency, smaller ones in the guest's own.
-const YIELD_INTERVAL: u64 = 100_000;
+pub(super) const YIELD_INTERVAL: u64 = 100_000;
 
 /// What a message may have besides its body: path, headers, names.
 const ENVELOPE_BYTES_MAX: u64 = 1 << 20;
