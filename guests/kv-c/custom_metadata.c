@@ -103,6 +103,7 @@ static bool check(call *it, const note *all) {
 
 bool notes_changed(call *it, const note *before, const json *given, bool is_patch, note **after) {
     note *all = nullptr;
+    const json *worst = nullptr;
     for (; before != nullptr; before = before->next) set(&all, before->name, before->says);
     for (const json *member = given->first; member != nullptr; member = member->next) {
         text says = T("");
@@ -111,9 +112,14 @@ bool notes_changed(call *it, const note *before, const json *given, bool is_patc
             unset(&all, member->name);
             continue;
         }
-        text fault = member->kind == JSON_NULL ? T("") : read_text(member, &says);
-        if (fault.len > 0) return refuse(it, JOINED(FAILED, fault));
+        bool is_text = member->kind == JSON_NULL || read_text(member, &says).len == 0;
+        // Of several faults the one of the first name is told, in whichever order they were sent.
+        if (!is_text && (worst == nullptr || order(member->name, worst->name) < 0)) worst = member;
         set(&all, member->name, says);
+    }
+    if (worst != nullptr) {
+        text none;
+        return refuse(it, JOINED(FAILED, read_text(worst, &none)));
     }
     *after = all;
     return check(it, all);

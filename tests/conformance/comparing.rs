@@ -1,4 +1,6 @@
-//! A script of requests, sensible and not, whose answers do not depend on the language that the engine is written in.
+//! Requests, sensible and not, whose answers do not depend on the language that the engine is written in.
+
+mod invented;
 
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use palisade_runtime::contract::{Operation, PluginErrorKind};
 use palisade_runtime::{CallError, NewMount};
 use palisade_tests::{Guest, Harness, Outcome};
 use serde_json::{Value, json};
+
+use invented::Inventor;
 
 use Operation::{Create, Delete, Help, List, Patch, Read, Renew, Scan, Update};
 
@@ -183,10 +187,25 @@ const SCRIPT: &[(Operation, &str, &str)] = &[
 pub(crate) async fn every_answer_is_the_one_of_the_engine_in_rust(h: Harness) {
     mount_rust(&h).await;
     for (operation, path, body) in SCRIPT {
-        let found = ask(&h, "kv", *operation, path, body).await;
-        let expected = ask(&h, RUST, *operation, path, body).await;
-        assert_eq!(found, expected, "{operation:?} {path} {body}");
+        compare(&h, *operation, path, body).await;
     }
+}
+
+/// The same with requests that nobody would think of.
+pub(crate) async fn invented_requests_are_answered_as_in_rust(h: Harness) {
+    const REQUESTS: usize = 600;
+    let mut inventor = Inventor::new(0x5eed);
+    mount_rust(&h).await;
+    for _ in 0..REQUESTS {
+        let (operation, path, body) = inventor.request();
+        compare(&h, operation, &path, &body).await;
+    }
+}
+
+async fn compare(h: &Harness, operation: Operation, path: &str, body: &str) {
+    let found = ask(h, "kv", operation, path, body).await;
+    let expected = ask(h, RUST, operation, path, body).await;
+    assert_eq!(found, expected, "{operation:?} {path} {body}");
 }
 
 async fn mount_rust(h: &Harness) {

@@ -7,7 +7,9 @@ use palisade_tests::{Guest, Harness, Language, Mode, corpus};
 use serde_json::{Value, json};
 
 use crate::case::{self, Case};
-use crate::comparing::every_answer_is_the_one_of_the_engine_in_rust;
+use crate::comparing::{
+    every_answer_is_the_one_of_the_engine_in_rust, invented_requests_are_answered_as_in_rust,
+};
 
 macro_rules! with_every_engine {
     ($($name:ident),* $(,)?) => {
@@ -15,6 +17,7 @@ macro_rules! with_every_engine {
             numbers_keep_their_digits_in_any_language,
             what_is_wrong_is_refused_in_the_same_words,
             every_answer_is_the_one_of_the_engine_in_rust,
+            invented_requests_are_answered_as_in_rust,
             a_megabyte_is_kept_in_any_language,
             a_mount_keeps_its_data_when_the_language_changes,
             $($name,)*
@@ -29,7 +32,7 @@ macro_rules! with_every_engine {
 palisade_tests::kv_corpus!(with_every_engine);
 
 /// How many cases at the beginning of the list the engine in Rust passes here; the others it passes as part of the corpus.
-const OWN_CASES: usize = 5;
+const OWN_CASES: usize = 6;
 
 const MODES: [Mode; 2] = [Mode::WasmCall, Mode::WasmMount];
 

@@ -15,13 +15,13 @@ FAILED = "custom_metadata validation failed"
 
 def replaced(given: dict[str, Raw]) -> dict[str, str]:
     """The texts that replace all that were there."""
-    return _checked({name: _text(value) for name, value in given.items()})
+    return _checked({name: _text(value) for name, value in sorted(given.items())})
 
 
 def patched(texts: dict[str, str], given: dict[str, Raw]) -> dict[str, str]:
     """The texts that were there, with the given ones over them; `null` removes one."""
     texts = dict(texts)
-    for name, value in given.items():
+    for name, value in sorted(given.items()):
         if value == "null":
             texts.pop(name, None)
         else:
