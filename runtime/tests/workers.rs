@@ -324,10 +324,15 @@ fn niceness(process: u32) -> Option<(u32, i32)> {
 
 fn a_job_sees_nothing_of_the_server(workers: Workers) {
     let leak = leaking_descriptor();
-    let told = canary(workers, CanaryDeed::Tell, BUDGET).expect("the job is done");
+    let told = canary(workers.clone(), CanaryDeed::Tell, BUDGET).expect("the job is done");
     drop(leak);
-    let (environment, descriptors, limits, status): (Vec<String>, Vec<String>, String, String) =
-        serde_json::from_slice(&told).expect("the canary tells JSON");
+    let (environment, descriptors, limits, status, groups): (
+        Vec<String>,
+        Vec<String>,
+        String,
+        String,
+        String,
+    ) = serde_json::from_slice(&told).expect("the canary tells JSON");
     assert_eq!(environment, ["PALISADE_WORKER_ROLE"]);
     assert_eq!(sorted(descriptors), ["0", "1", "2"]);
     assert!(
@@ -341,6 +346,16 @@ fn a_job_sees_nothing_of_the_server(workers: Workers) {
     assert!(line(&limits, "Max open files").contains(" 16 "), "{limits}");
     assert!(line(&status, "NoNewPrivs:").ends_with('1'), "{status}");
     assert!(line(&status, "Threads:").ends_with("\t1"), "{status}");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert!(
+            line(&status, set).ends_with("\t0000000000000000"),
+            "{status}"
+        );
+    }
+    let found = block_on(async { workers.protections().await.cloned() });
+    let holding = found.expect("the spawner lives").holding().clone();
+    let is_capped = groups.contains("palisade-");
+    assert_eq!(is_capped, holding.contains(&Layer::MemoryLimit), "{groups}");
 }
 
 // ---- processes

@@ -25,7 +25,7 @@ pub enum CanaryDeed {
     Panic,
     /// Makes so many bytes.
     Output(usize),
-    /// Tells its environment, descriptors and limits.
+    /// Tells its environment, descriptors, limits, status and control groups, as they are before its own walls.
     Tell,
     /// Tries to get out, and tells what kept it in.
     Attack(Attack),
@@ -103,7 +103,8 @@ fn tell() -> Result<Vec<u8>, String> {
     let environment: Vec<_> = std::env::vars().map(|(name, _)| name).collect();
     let limits = fs::read_to_string("/proc/self/limits").map_err(|error| error.to_string())?;
     let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
-    let told = (environment, descriptors()?, limits, status);
+    let groups = fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
+    let told = (environment, descriptors()?, limits, status, groups);
     serde_json::to_vec(&told).map_err(|error| error.to_string())
 }
 

@@ -119,3 +119,29 @@ fn permit(
     };
     rules.add_rule(PathBeneath::new(opened, access))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Rules are of one thread, so each side of the wall is a thread of its own.
+    #[test]
+    fn what_is_closed_has_no_file_and_no_port() {
+        let attempts = || {
+            let file = File::open("/etc/passwd").map(drop);
+            let port = TcpListener::bind("127.0.0.1:0").map(drop);
+            [file, port].map(|attempt| attempt.err().and_then(|fault| fault.raw_os_error()))
+        };
+        let closed = std::thread::spawn(move || {
+            close().expect("this kernel takes the rules");
+            attempts()
+        });
+        // Not EPERM, which would be another wall's answer.
+        let refused = Some(libc::EACCES);
+        assert_eq!(closed.join().expect("a thread can end"), [refused; 2]);
+        assert_eq!(attempts(), [None; 2]);
+    }
+}
