@@ -301,8 +301,9 @@ fn a_job_gives_way_to_the_server(workers: Workers) {
             seen = tokio::task::spawn_blocking(is_nice) => seen.expect("a job is nice"),
         }
     });
-    // The control: whoever started it is not.
-    assert_eq!(niceness(spawner).map(|(_, nice)| nice), Some(0));
+    // The control: whoever started it is less so.
+    let of_spawner = niceness(spawner).map(|(_, nice)| nice);
+    assert!(of_spawner.is_some_and(|nice| nice < 10), "{of_spawner:?}");
 }
 
 fn niceness_of_jobs(spawner: u32) -> Vec<i32> {
