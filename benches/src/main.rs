@@ -76,7 +76,7 @@ fn measure(arguments: &[String]) -> anyhow::Result<()> {
 async fn figures(part: &str, workers: &Workers, effort: Effort) -> anyhow::Result<String> {
     let workers = workers.clone();
     Ok(match part {
-        "calls" => call::compare(workers, effort).await?.to_string(),
+        "calls" => Box::pin(call::compare(workers, effort)).await?.to_string(),
         "peers" => peers::compare(workers, effort).await?.to_string(),
         "launches" => launch::compare(workers, effort).await?.to_string(),
         "load" => load::compare(effort).await?.to_string(),

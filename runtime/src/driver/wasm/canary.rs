@@ -41,8 +41,8 @@ fn check_with(engine: &Engine, limits: &Limits) -> Result<()> {
     let component = Component::new(engine, COMPONENT)?;
     let canary = |deed| Canary::new(engine, &component, limits, deed);
     canary("spin")?.ends_with_its_fuel()?;
-    canary("grow")?.is_refused(|it| matches!(it, Refusal::Memory { .. }))?;
-    canary("stretch")?.is_refused(|it| matches!(it, Refusal::Table { .. }))
+    canary("grow")?.meets_refusal(|it| matches!(it, Refusal::Memory { .. }))?;
+    canary("stretch")?.meets_refusal(|it| matches!(it, Refusal::Table { .. }))
 }
 
 /// One deed, in a store of its own.
@@ -85,7 +85,7 @@ impl Canary {
         Ok(())
     }
 
-    fn is_refused(mut self, expected: fn(Refusal) -> bool) -> Result<()> {
+    fn meets_refusal(mut self, expected: fn(Refusal) -> bool) -> Result<()> {
         let (outcome, _) = driven(self.deed.call_async(&mut self.store, ()));
         let (granted,) = outcome?;
         let refusal = self.store.data().refusal();
