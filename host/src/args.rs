@@ -67,7 +67,7 @@ mod tests {
 
     fn register(line: &str) -> PluginRegister {
         match cli(line).expect("the line is well-formed").command {
-            Command::Plugin(Plugin::Register(register)) => register,
+            Command::Plugin(Plugin::Register(register)) => *register,
             other => panic!("another command: {other:?}"),
         }
     }

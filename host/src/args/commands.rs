@@ -128,7 +128,7 @@ pub(crate) struct Status {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
     /// Register a plugin: `palisade plugin register [flags] TYPE NAME`.
-    Register(PluginRegister),
+    Register(Box<PluginRegister>),
     /// List plugins: `palisade plugin list [flags] [TYPE]`.
     List(PluginList),
     /// Show one plugin: `palisade plugin info [flags] TYPE NAME`.
