@@ -38,7 +38,10 @@ pub(crate) fn literal_start(pattern: &str) -> &str {
     }
     let special = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-'));
     let end = pattern.find(special).unwrap_or(pattern.len());
-    match pattern[end..].starts_with(['?', '*', '{']) {
+    let mut after = pattern[end..].chars();
+    let may_be_missing = |letter: Option<char>| matches!(letter, Some('?' | '*' | '{'));
+    let first = after.next();
+    match may_be_missing(first) || (first == Some('+') && may_be_missing(after.next())) {
         // The last of them may be missing.
         true => &pattern[..end.saturating_sub(1)],
         false => &pattern[..end],
@@ -61,8 +64,8 @@ fn has_alternatives(pattern: &str) -> bool {
             _ => {}
         }
     }
-    // A class may begin with the bracket that ends others.
-    pattern.contains("[]") || pattern.contains("[^]")
+    // A class may begin with the bracket that ends others, or hold another one.
+    ["[]", "[^]", "[["].iter().any(|odd| pattern.contains(odd))
 }
 
 #[cfg(test)]
@@ -105,6 +108,9 @@ mod tests {
             ("users?/x", "user"),
             ("ab*c", "a"),
             ("ab{0,3}c", "a"),
+            ("ab+*c", "a"),
+            ("ab+c", "ab"),
+            ("a[[:alpha:](]|b", ""),
             ("a.b", "a"),
             (r"a\.b", "a"),
             ("a|b", ""),

@@ -1,6 +1,8 @@
 //! Where this server keeps compiled components: beside its storage, or, when that is in memory, for as long as it runs.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -27,7 +29,11 @@ impl CodeFolder {
 
     /// A new one. Nothing outlives the server, whose key does not either.
     pub(super) fn temporary() -> Result<Self, Failure> {
-        let folder = TempDir::with_prefix("palisade-compiled-").map_err(|fault| {
+        let folder = tempfile::Builder::new()
+            .prefix("palisade-compiled-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir();
+        let folder = folder.map_err(|fault| {
             let text =
                 format!("a temporary folder for compiled components cannot be made: {fault}");
             Failure::coded(INTERNAL, text)

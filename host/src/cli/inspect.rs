@@ -79,9 +79,9 @@ fn text(file: &str, found: &Examination) -> String {
 fn survey_rows(survey: &Survey) -> Vec<[String; 2]> {
     let structure = &survey.structure;
     vec![
-        row("World", survey.world()),
+        row("World", survey.world().escape_debug()),
         row("Type", survey.facts.plugin_type),
-        row("Version", &survey.facts.version),
+        row("Version", survey.facts.version.escape_debug()),
         row("Language", list(&survey.languages())),
         row("Made by", list(&survey.producers)),
         row("Modules", structure.parts),

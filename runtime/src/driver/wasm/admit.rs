@@ -52,7 +52,7 @@ const WASI_STUBBED: &[&str] = &[
     "wasi:cli/terminal-stderr",
 ];
 
-/// Those of them that [`deny`](super::deny) answers.
+/// What they import as well, and [`deny`](super::deny) answers.
 const WASI_DENIED: &[&str] = &[
     "wasi:sockets/network",
     "wasi:sockets/instance-network",
@@ -83,7 +83,7 @@ pub(crate) fn survey(answer: &[u8]) -> Result<Survey, RegisterError> {
                 verdict: verdict(name),
             })
             .collect(),
-        exports: found.exports,
+        exports: found.exports.iter().map(|it| clip::name(it)).collect(),
         structure: found.structure,
         producers: found.producers,
     })

@@ -198,7 +198,7 @@ fn mount<C: Class>(
 ) -> Mount<C> {
     let isolation = plan.limits.isolation;
     let entry = format!("{}/{}", plan.plugin_type, plan.label);
-    let share = engine.share(&entry, plan.limits.stores);
+    let share = engine.share(&entry, plan.limits.stores.min(C::STORES_MAX / 4));
     plan.limits.idle_stores = plan.limits.idle_stores.min(C::IDLE_MAX);
     let pool = Pool::new(&plan.limits, &share);
     Mount {

@@ -1,4 +1,5 @@
-//! Links what every entry is granted: the host's interfaces of the package, and WASI with nothing behind it.
+//! Links what every entry is granted: the host's interfaces of the package, and WASI with nothing behind it but what the
+//! entry is granted.
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Result};

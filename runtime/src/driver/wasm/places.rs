@@ -147,8 +147,10 @@ impl Share {
 
     /// Drops up to so many idle stores, and says how many.
     fn evict(&self, stores_max: usize) -> usize {
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        let pools: Vec<_> = pools.iter().filter_map(Weak::upgrade).collect();
+        let pools: Vec<_> = {
+            let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            pools.iter().filter_map(Weak::upgrade).collect()
+        };
         // Unmapping memory takes its time, and happens without the lock.
         let stores = pools.iter().filter_map(|pool| pool.give_way());
         stores.take(stores_max).map(drop).count()
