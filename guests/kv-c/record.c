@@ -160,7 +160,7 @@ version *record_add_version(record *known, moment created, const config *setting
 }
 
 bool version_is_live(const version *it) {
-    return !it->destroyed && !(it->deleted.is_set && is_before(it->deleted, now()));
+    return !it->destroyed && (!it->deleted.is_set || is_before(now(), it->deleted));
 }
 
 text shown_version(const record *known, const version *it) {

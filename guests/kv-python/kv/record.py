@@ -30,7 +30,7 @@ class Version:
 
     def is_live(self, now: Moment) -> bool:
         """Whether the data can be read: it is neither destroyed nor deleted by now."""
-        return not self.destroyed and not (self.deleted is not None and self.deleted < now)
+        return not self.destroyed and not (self.deleted is not None and self.deleted <= now)
 
 
 @dataclass
