@@ -12,6 +12,8 @@ use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{CallError, Isolation, NewMount, Runtime, Workers};
 use sha2::{Digest as _, Sha256};
 
+use crate::built;
+
 /// One way to run a plugin.
 pub struct Plugin<'a> {
     /// Its name, and where it is mounted.
@@ -23,6 +25,9 @@ pub struct Plugin<'a> {
     /// What it may use, where that is not the default.
     pub limits: &'a [(&'a str, &'a str)],
 }
+
+/// One way to run a component: its name, its isolation, and its limits.
+pub type Way<'a> = (&'a str, Isolation, &'a [(&'a str, &'a str)]);
 
 /// A runtime over a store in memory.
 pub struct Embedded(Runtime);
@@ -42,6 +47,26 @@ impl Embedded {
             .build()
             .await?;
         Ok(Self(runtime))
+    }
+
+    /// One with the hostile component mounted in each of these ways.
+    ///
+    /// # Errors
+    ///
+    /// When it is not built, or does not start.
+    pub async fn of_hostile(workers: Workers, ways: &[Way<'_>]) -> anyhow::Result<Self> {
+        let directory = built::target_directory();
+        let runtime = Self::open(workers, &directory).await?;
+        for (name, isolation, limits) in ways {
+            let plugin = Plugin {
+                name,
+                file: built::component("hostile"),
+                isolation: Some(*isolation),
+                limits,
+            };
+            runtime.mount(&directory, plugin).await?;
+        }
+        Ok(runtime)
     }
 
     /// The runtime itself.

@@ -7,8 +7,7 @@ use anyhow::ensure;
 use palisade_contract::{Json, Operation};
 use palisade_runtime::{Isolation, Workers};
 
-use crate::built;
-use crate::embedded::{Embedded, Plugin};
+use crate::embedded::Embedded;
 use crate::memory::resident_bytes;
 use crate::sampler::Effort;
 use crate::table::table;
@@ -72,22 +71,12 @@ pub async fn run(workers: Workers, effort: Effort) -> anyhow::Result<Soak> {
 }
 
 async fn runtime(workers: Workers) -> anyhow::Result<Embedded> {
-    let directory = built::target_directory();
-    let runtime = Embedded::open(workers, &directory).await?;
-    for (name, isolation, limits) in [
+    let ways = [
         ("per-call", Isolation::Call, TIGHT),
         ("per-mount", Isolation::Mount, TIGHT),
-        ("neighbour", Isolation::Mount, &[][..]),
-    ] {
-        let plugin = Plugin {
-            name,
-            file: built::component("hostile"),
-            isolation: Some(isolation),
-            limits,
-        };
-        runtime.mount(&directory, plugin).await?;
-    }
-    Ok(runtime)
+        ("neighbour", Isolation::Mount, &[]),
+    ];
+    Embedded::of_hostile(workers, &ways).await
 }
 
 impl Soak {

@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use palisade_runtime::{Isolation, Workers};
 
-use crate::built;
 use crate::call::IN_PLACE;
-use crate::embedded::{Embedded, Plugin};
+use crate::embedded::Embedded;
 use crate::sampler::Effort;
 
 /// Everything that was measured, as it is shown.
@@ -40,22 +39,13 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores>
 
 /// The hostile guest in both isolations, and linked in.
 async fn runtime(workers: Workers) -> anyhow::Result<Arc<Embedded>> {
-    let directory = built::target_directory();
-    let runtime = Embedded::open(workers, &directory).await?;
-    runtime.enable("builtin", "hostile").await?;
-    for (name, isolation, limits) in [
+    let ways = [
         ("per-call", Isolation::Call, IN_PLACE),
         ("per-mount", Isolation::Mount, IN_PLACE),
         ("roomy", Isolation::Call, runaway::ROOMY),
-    ] {
-        let plugin = Plugin {
-            name,
-            file: built::component("hostile"),
-            isolation: Some(isolation),
-            limits,
-        };
-        runtime.mount(&directory, plugin).await?;
-    }
+    ];
+    let runtime = Embedded::of_hostile(workers, &ways).await?;
+    runtime.enable("builtin", "hostile").await?;
     Ok(Arc::new(runtime))
 }
 

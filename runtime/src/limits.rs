@@ -322,6 +322,16 @@ pub struct Timeouts {
     pub compile_large: Duration,
 }
 
+impl Timeouts {
+    /// For compiling a component of that profile.
+    pub(crate) fn compile_of(&self, profile: Profile) -> Duration {
+        match profile {
+            Profile::Ordinary => self.compile,
+            Profile::Large => self.compile_large,
+        }
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {

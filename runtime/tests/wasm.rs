@@ -23,6 +23,17 @@ use palisade_runtime::{
 };
 use sha2::{Digest, Sha256};
 
+/// Makes `trials`: one for each function named, with what it takes made of the workers.
+macro_rules! trials {
+    ($workers:ident => $made:expr; $($test:ident),* $(,)?) => {
+        pub(crate) fn trials(workers: &Workers) -> Vec<Trial> {
+            vec![$(crate::trial(workers, stringify!($test), |$workers| {
+                Box::pin(async move { $test($made).await })
+            })),*]
+        }
+    };
+}
+
 #[path = "../src/driver/wasm/testing/guest.rs"]
 mod guest;
 
@@ -41,36 +52,29 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn trials(workers: &Workers) -> Vec<Trial> {
-    macro_rules! trials {
-        ($($test:ident),* $(,)?) => {
-            vec![$(trial(workers, stringify!($test), |place| Box::pin($test(place)))),*]
-        };
-    }
-    trials![
-        a_component_is_registered_enabled_and_asked,
-        a_trap_is_told_and_the_next_request_is_served,
-        a_component_that_imports_too_much_is_refused_by_name,
-        what_is_no_component_of_the_contract_is_refused,
-        a_file_that_overflows_a_parsers_stack_harms_only_its_worker,
-        two_mounts_of_one_component_share_nothing,
-        each_profile_has_its_own_budget_for_compiling,
-        a_stopped_runtime_leaves_no_store,
-        the_old_version_serves_while_the_new_one_is_compiled,
-        a_failed_compilation_is_told_and_the_old_version_goes_on,
-    ]
-}
+trials![workers => Place::open(workers).await;
+    a_component_is_registered_enabled_and_asked,
+    a_trap_is_told_and_the_next_request_is_served,
+    a_component_that_imports_too_much_is_refused_by_name,
+    what_is_no_component_of_the_contract_is_refused,
+    a_file_that_overflows_a_parsers_stack_harms_only_its_worker,
+    two_mounts_of_one_component_share_nothing,
+    each_profile_has_its_own_budget_for_compiling,
+    a_stopped_runtime_leaves_no_store,
+    the_old_version_serves_while_the_new_one_is_compiled,
+    a_failed_compilation_is_told_and_the_old_version_goes_on,
+];
 
 type Running = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
-fn trial(workers: &Workers, name: &str, test: fn(Place) -> Running) -> Trial {
+fn trial(workers: &Workers, name: &str, test: fn(Workers) -> Running) -> Trial {
     let workers = workers.clone();
     Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()?;
-        runtime.block_on(async { test(Place::open(workers).await).await });
+        runtime.block_on(test(workers));
         Ok::<(), Failed>(())
     })
 }

@@ -57,11 +57,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::catalog::{ComponentInspector, Program, Survey, Verified};
+use crate::catalog::{Program, Verified};
 use crate::driver::{CodeCache, Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
-use crate::{
-    Digest, FolderRoot, LaunchError, Profile, RegisterError, RuntimeKind, Timeouts, Workers,
-};
+use crate::{Digest, FolderRoot, LaunchError, Profile, RuntimeKind, Timeouts, Workers};
 use cache::{DiskCache, Identity};
 use compile::{Compiled, CompiledCache};
 use engine::{Class, Large, Ordinary, Shared};
@@ -209,18 +207,6 @@ impl Driver for WasmDriver {
             disk_rejections: disk.rejections,
             ..self.queue.counts()
         })
-    }
-}
-
-#[async_trait]
-impl ComponentInspector for WasmDriver {
-    async fn inspect(
-        &self,
-        artifact: &Verified,
-        profile: Profile,
-    ) -> Result<Survey, RegisterError> {
-        let limit = self.timeouts.inspect;
-        inspect_artifact(&self.workers, artifact.artifact(), profile, limit).await
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 use super::Generation;
 use crate::driver::{Driver, Instance, LaunchPlan};
 use crate::services::Deadline;
-use crate::{Digest, LaunchError, PluginVersion, Profile, RuntimeKind, Timeouts};
+use crate::{Digest, LaunchError, PluginVersion, RuntimeKind, Timeouts};
 
 /// How long requests that are cut off may take to notice.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,10 +46,7 @@ pub(crate) async fn launch(
 ) -> Result<Arc<dyn Instance>, LaunchError> {
     // Drivers keep these times themselves, step by step. This is the sum, for a driver that does not.
     // A component may have to wait for the compilation of another one before its own.
-    let compile = match prepared.plan.limits.profile {
-        Profile::Ordinary => timeouts.compile,
-        Profile::Large => timeouts.compile_large,
-    };
+    let compile = timeouts.compile_of(prepared.plan.limits.profile);
     let limit = timeouts.handshake + 2 * compile + 4 * timeouts.startup_call;
     let plan = prepared.plan.clone();
     // The mount's services outlive its starts; each start may be of an entry with other limits.

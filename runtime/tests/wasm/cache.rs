@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
 use palisade_runtime::contract::{Json, Operation, PluginType, Request};
 use palisade_runtime::driver::{CodeCache, CodeKey, CodeKeys, CompilationCounts};
@@ -14,34 +13,13 @@ use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{CallError, NewMount, Runtime, Workers};
 use sha2::{Digest, Sha256};
 
-pub(super) fn trials(workers: &Workers) -> Vec<Trial> {
-    macro_rules! trials {
-        ($($test:ident),* $(,)?) => {
-            vec![$(trial(workers, stringify!($test), |machine| Box::pin($test(machine)))),*]
-        };
-    }
-    trials![
-        a_restart_loads_what_was_compiled_before,
-        a_compiled_component_that_was_changed_is_compiled_anew,
-        compiled_components_in_each_others_place_are_compiled_anew,
-        under_another_key_everything_is_compiled_anew,
-        while_sealed_no_compiled_component_is_loaded,
-    ]
-}
-
-type Running = Pin<Box<dyn Future<Output = ()>>>;
-
-fn trial(workers: &Workers, name: &str, test: fn(Machine) -> Running) -> Trial {
-    let workers = workers.clone();
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        runtime.block_on(test(Machine::new(workers)));
-        Ok::<(), Failed>(())
-    })
-}
+trials![workers => Machine::new(workers);
+    a_restart_loads_what_was_compiled_before,
+    a_compiled_component_that_was_changed_is_compiled_anew,
+    compiled_components_in_each_others_place_are_compiled_anew,
+    under_another_key_everything_is_compiled_anew,
+    while_sealed_no_compiled_component_is_loaded,
+];
 
 /// What outlives a server: its storage, its folders, its key.
 struct Machine {

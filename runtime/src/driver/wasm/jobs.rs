@@ -21,20 +21,21 @@ const COMPILE_CPU: Duration = Duration::from_secs(30);
 
 /// What compiling one component may take.
 fn compile_budget(profile: Profile, timeouts: &Timeouts) -> JobBudget {
+    let wall = timeouts.compile_of(profile);
     match profile {
         // Ordinary components of a few MiB take a tenth of the memory. Code is some four times as large as what it was
         // compiled from.
         Profile::Ordinary => JobBudget {
             memory_bytes: 1 << 30,
-            cpu: COMPILE_CPU.min(timeouts.compile),
-            wall: timeouts.compile,
+            cpu: COMPILE_CPU.min(wall),
+            wall,
             output_bytes_max: 128 << 20,
         },
         // Python's takes 0.4 GiB and 17 seconds, and becomes 37 MB of code.
         Profile::Large => JobBudget {
             memory_bytes: 2 << 30,
-            cpu: timeouts.compile_large,
-            wall: timeouts.compile_large,
+            cpu: wall,
+            wall,
             output_bytes_max: 256 << 20,
         },
     }
