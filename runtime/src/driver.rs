@@ -5,6 +5,8 @@ mod code_cache;
 mod compilation;
 mod database;
 pub mod native;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod wasm;
 
 use std::sync::Arc;

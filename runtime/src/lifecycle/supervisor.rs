@@ -366,8 +366,10 @@ impl Supervisor {
         if let Some(effect) = effect {
             self.perform(effect).await;
         }
-        self.note(was, event);
+        self.failed_starts += u64::from((was, event) == (State::Starting, Event::Failed));
+        // Published before anybody is told: who hears that a reload is done looks at what it brought.
         self.publish();
+        self.tell(event);
     }
 
     async fn perform(&mut self, effect: Effect) {
@@ -397,11 +399,10 @@ impl Supervisor {
         }
     }
 
-    /// Counts a failed start and tells who waits for a reload what became of it.
-    fn note(&mut self, was: State, event: Event) {
+    /// Tells who waits for a reload what became of it.
+    fn tell(&mut self, event: Event) {
         match event {
             Event::Failed => {
-                self.failed_starts += u64::from(was == State::Starting);
                 self.wanted = None;
                 if let Some(error) = self.last_failure.clone() {
                     self.answer_reload(Err(error));
@@ -528,5 +529,67 @@ async fn drained(until: Option<Instant>, current: Option<&Generation>) {
     match (until, current) {
         (Some(until), Some(generation)) => launch::drained(generation, until).await,
         _ => future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::sync::Mutex;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::*;
+    use crate::lifecycle::testing::{FakeDriver, prepared};
+
+    /// Passes a wake-up on, and keeps which start was to be seen at that moment.
+    struct Looker {
+        view: watch::Receiver<View>,
+        seen: Mutex<Option<u64>>,
+        waker: Waker,
+    }
+
+    impl Looker {
+        /// One for the task that runs.
+        async fn here(supervised: &Supervised) -> Arc<Self> {
+            Arc::new(Self {
+                view: supervised.view.clone(),
+                seen: Mutex::default(),
+                waker: future::poll_fn(|context| Poll::Ready(context.waker().clone())).await,
+            })
+        }
+    }
+
+    impl Wake for Looker {
+        fn wake(self: Arc<Self>) {
+            let serving = self.view.borrow().serving().map(|it| it.number());
+            *self.seen.lock().unwrap() = serving;
+            self.waker.wake_by_ref();
+        }
+    }
+
+    struct Same(Prepared);
+
+    #[async_trait::async_trait]
+    impl Source for Same {
+        async fn prepare(&self) -> Result<Prepared, LaunchError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    /// Whoever is told may look on another thread, before the supervisor does its next step.
+    #[tokio::test]
+    async fn what_a_reload_brought_is_to_be_seen_when_its_end_is_told() {
+        let prepared = prepared(FakeDriver::new());
+        let source = Arc::new(Same(prepared.clone()));
+        let supervised = Supervised::idle("fake", source, Timeouts::default());
+        for start in 1..=3 {
+            let looker = Looker::here(&supervised).await;
+            let waker = Waker::from(Arc::clone(&looker));
+            let mut reload = pin!(supervised.reload(prepared.clone()));
+            let told = future::poll_fn(|_| reload.as_mut().poll(&mut Context::from_waker(&waker)));
+            told.await.unwrap();
+            assert_eq!(*looker.seen.lock().unwrap(), Some(start));
+        }
     }
 }

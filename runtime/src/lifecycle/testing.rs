@@ -11,9 +11,25 @@ use palisade_contract::{
 };
 use tokio::sync::{Semaphore, watch};
 
+use super::Prepared;
+use crate::driver::testing::{plan, services};
 use crate::driver::{Driver, Exit, Instance, LaunchPlan};
 use crate::services::Deadline;
-use crate::{CallError, LaunchError};
+use crate::{CallError, LaunchError, Limits, RuntimeKind};
+
+/// What starts a fake for a mount of its own.
+pub(crate) fn prepared(driver: Arc<FakeDriver>) -> Prepared {
+    let limits = Limits::default();
+    let services = services(&limits);
+    Prepared {
+        driver,
+        plan: plan(limits, services),
+        runtime: RuntimeKind::Builtin,
+        version: None,
+        running_version: String::new(),
+        sha256: None,
+    }
+}
 
 /// How one start goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +286,7 @@ impl Instance for FakeInstance {
             "time_left_ms": u64::try_from(deadline.left().as_millis()).unwrap_or(u64::MAX),
         });
         Ok(Some(Response {
-            auth: Some(palisade_contract::Auth::default()),
+            auth: Some(Box::default()),
             ..Response::with_data(Json::from_text(said.to_string()))
         }))
     }

@@ -12,14 +12,11 @@ use super::engine::{Class, Ordinary, Shared};
 use super::instance::WasmInstance;
 use super::load::OwnWork;
 use super::threads::GuestThreads;
-use crate::catalog::Program;
-use crate::driver::{Instance, LaunchPlan};
-use crate::services::{Deadline, MountPrefix, MountServices, ServicesConfig};
-use crate::store::MemoryStore;
-use crate::{CallError, Crash, Grants, LaunchError, Limits, ProcessOptions};
-use palisade_contract::{
-    Json, Operation, Plugin, PluginType, Request, Response, SetupConfig, Storage,
-};
+use crate::driver::Instance;
+use crate::driver::testing::{plan, services};
+use crate::services::{Deadline, MountServices};
+use crate::{CallError, Crash, LaunchError, Limits};
+use palisade_contract::{Json, Operation, Request, Response, Storage};
 
 /// A guest enabled at a mount of its own.
 pub(super) struct Running<C = Ordinary> {
@@ -76,45 +73,6 @@ async fn load_and_start<C: Class>(
     let step_limit = Duration::from_secs(5);
     let instance = WasmInstance::start(plan, &shared, &loaded, threads, None, step_limit).await?;
     Ok(Running { instance, services })
-}
-
-/// Services over an empty store.
-pub(super) fn services(limits: &Limits) -> Arc<MountServices> {
-    let prefix = MountPrefix::new(PluginType::Secret, "0a").unwrap();
-    let store = Arc::new(MemoryStore::new());
-    MountServices::new(ServicesConfig::new(store, prefix, "guest v1.0.0", limits))
-}
-
-fn plan(limits: Limits, services: Arc<MountServices>) -> LaunchPlan {
-    LaunchPlan {
-        program: Program::Builtin(Arc::new(Unused)),
-        label: "guest v1.0.0".to_owned(),
-        plugin_type: PluginType::Secret,
-        limits,
-        grants: Grants::default(),
-        started_after: None,
-        process: ProcessOptions::default(),
-        config: SetupConfig::default(),
-        services,
-    }
-}
-
-/// Stands where a launch has its artifact; the tests hand over what was compiled from one.
-struct Unused;
-
-#[async_trait::async_trait]
-impl Plugin for Unused {
-    fn describe(&self) -> palisade_contract::Description {
-        unreachable!("a component is launched from its compiled form")
-    }
-
-    async fn setup(
-        &self,
-        _: SetupConfig,
-        _: &dyn palisade_contract::Host,
-    ) -> Result<Box<dyn palisade_contract::Backend>, palisade_contract::PluginError> {
-        unreachable!("a component is launched from its compiled form")
-    }
 }
 
 impl<C: Class> Running<C> {

@@ -255,9 +255,9 @@ impl Pollable for Output {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::services;
     use super::*;
     use crate::Limits;
+    use crate::driver::testing::services;
 
     fn output(log_bytes: u64) -> Output {
         let limits = Limits {

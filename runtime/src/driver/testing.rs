@@ -1,0 +1,48 @@
+//! What the tests of more than one driver start from.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use palisade_contract::{Backend, Description, Host, Plugin, PluginError, PluginType, SetupConfig};
+
+use super::LaunchPlan;
+use crate::catalog::Program;
+use crate::services::{MountPrefix, MountServices, ServicesConfig};
+use crate::store::MemoryStore;
+use crate::{Grants, Limits, ProcessOptions};
+
+/// Services over an empty store.
+pub(crate) fn services(limits: &Limits) -> Arc<MountServices> {
+    let prefix = MountPrefix::new(PluginType::Secret, "0a").unwrap();
+    let store = Arc::new(MemoryStore::new());
+    MountServices::new(ServicesConfig::new(store, prefix, "guest v1.0.0", limits))
+}
+
+/// How a driver is asked to start a guest that it has at hand already.
+pub(crate) fn plan(limits: Limits, services: Arc<MountServices>) -> LaunchPlan {
+    LaunchPlan {
+        program: Program::Builtin(Arc::new(Unused)),
+        label: "guest v1.0.0".to_owned(),
+        plugin_type: PluginType::Secret,
+        limits,
+        grants: Grants::default(),
+        started_after: None,
+        process: ProcessOptions::default(),
+        config: SetupConfig::default(),
+        services,
+    }
+}
+
+/// Stands where a launch has its artifact; what uses it runs something else.
+struct Unused;
+
+#[async_trait]
+impl Plugin for Unused {
+    fn describe(&self) -> Description {
+        unreachable!("no test asks it anything")
+    }
+
+    async fn setup(&self, _: SetupConfig, _: &dyn Host) -> Result<Box<dyn Backend>, PluginError> {
+        unreachable!("no test asks it anything")
+    }
+}
