@@ -66,9 +66,9 @@ fn alias(name: &str) -> Alias {
     }
 }
 
-fn answer(auth: Auth) -> Answer {
+fn answer(auth: impl Into<Box<Auth>>) -> Answer {
     Ok(Some(Response {
-        auth: Some(auth),
+        auth: Some(auth.into()),
         ..Response::default()
     }))
 }

@@ -18,7 +18,7 @@ fn login(mount: &Mount, name: &str, code: &str) -> Response {
     outcome.unwrap().unwrap()
 }
 
-fn auth(response: Response) -> Auth {
+fn auth(response: Response) -> Box<Auth> {
     response.auth.unwrap()
 }
 

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::Failure;
 use crate::field::{Field, FieldSchema, FieldValue};
+use crate::matcher::Captures;
 
 /// What a handler is given. It is a handful of references: copy it freely.
 #[derive(Clone, Copy)]
@@ -94,23 +95,36 @@ impl<'a> Call<'a> {
 
     /// The JSON text that the client gave under that name, whether a schema knows it or not.
     pub fn raw(self, name: &str) -> Option<Json> {
-        let raw = self.fields.0.get(name)?;
-        Some(Json::from_text(raw.get()))
+        self.fields.given(name).map(Json::from_text)
     }
 }
 
-/// What the client sent, by name, still as JSON text; names in the path win over names in the body.
+/// What the client sent, by name, as JSON text; names in the path win over names in the body.
 #[derive(Default)]
-pub(crate) struct Fields(BTreeMap<String, Box<RawValue>>);
+pub(crate) struct Fields {
+    path: Vec<(String, String)>,
+    body: BTreeMap<String, Box<RawValue>>,
+}
 
 impl Fields {
-    pub(crate) fn of(request: &Request, captures: &[(String, String)]) -> Result<Self, Failure> {
-        let mut fields = Self(body(&request.data)?);
-        for (name, value) in captures {
-            let text = serde_json::to_string(value)?;
-            fields.0.insert(name.clone(), RawValue::from_string(text)?);
+    pub(crate) fn of(request: &Request, captures: Captures) -> Result<Self, Failure> {
+        let as_json = |(name, text)| Ok((name, serde_json::to_string::<String>(&text)?));
+        Ok(Self {
+            path: captures
+                .into_iter()
+                .map(as_json)
+                .collect::<Result<_, Failure>>()?,
+            body: body(&request.data)?,
+        })
+    }
+
+    /// What the client gave.
+    fn given(&self, name: &str) -> Option<&str> {
+        let caught = self.path.iter().find(|(known, _)| known == name);
+        match caught {
+            Some((_, text)) => Some(text),
+            None => self.body.get(name).map(|raw| raw.get()),
         }
-        Ok(fields)
     }
 
     /// Checks the types of all fields of the schema, and for a write that the required ones are there.
@@ -132,8 +146,7 @@ impl Fields {
 
     /// The JSON text of the field, or of its default. A JSON `null` counts as not given.
     fn text(&self, field: &FieldSchema) -> Option<&str> {
-        let given = self.0.get(field.name()).map(|raw| raw.get());
-        given
+        self.given(field.name())
             .filter(|text| *text != "null")
             .or(field.default_json())
     }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use crate::Answer;
 use crate::answer;
 use crate::field::FieldSchema;
-use crate::path::Route;
+use crate::path::Path;
 
 /// The help of the mount itself: what it is for, and its paths.
-pub(crate) fn of_mount<S>(text: &str, routes: &[Route<S>]) -> Answer {
+pub(crate) fn of_mount<S>(text: &str, paths: &[Path<S>]) -> Answer {
     let text = text.trim();
     let mut help = format!(
         "## DESCRIPTION\n\n{text}\n\n## PATHS\n\n\
@@ -17,22 +17,19 @@ pub(crate) fn of_mount<S>(text: &str, routes: &[Route<S>]) -> Answer {
          that matches one of them to learn what it takes. Policies decide which of them your token\n\
          may use.\n\n"
     );
-    for route in routes {
-        let synopsis = route.path().synopsis.trim();
-        help.push_str(&format!("    {}\n        {synopsis}\n\n", route.pattern()));
+    for path in paths {
+        let synopsis = path.synopsis.trim();
+        help.push_str(&format!("    {}\n        {synopsis}\n\n", path.pattern()));
     }
-    let paths = routes
-        .iter()
-        .map(|route| (route.pattern(), document(route)));
+    let paths = paths.iter().map(|path| (path.pattern(), document(path)));
     answer(help, paths.collect())
 }
 
 /// The help of one path: what it is for, and its fields.
-pub(crate) fn of_path<S>(request: &str, route: &Route<S>) -> Answer {
-    let path = route.path();
+pub(crate) fn of_path<S>(request: &str, path: &Path<S>) -> Answer {
     let mut help = format!(
         "Request:        {request}\nMatching Route: {}\n\n{}\n\n",
-        route.pattern(),
+        path.pattern(),
         path.synopsis.trim()
     );
     if !path.fields.is_empty() {
@@ -45,7 +42,7 @@ pub(crate) fn of_path<S>(request: &str, route: &Route<S>) -> Answer {
     help.push_str(&format!("## DESCRIPTION\n\n{}\n", path.description.trim()));
     answer(
         help,
-        [(route.pattern(), document(route))].into_iter().collect(),
+        [(path.pattern(), document(path))].into_iter().collect(),
     )
 }
 
@@ -68,8 +65,7 @@ fn answer(help: String, paths: Map<String, Value>) -> Answer {
 }
 
 /// The path in OpenAPI's words: what it is for, its fields, and the HTTP methods it answers.
-fn document<S>(route: &Route<S>) -> Value {
-    let path = route.path();
+fn document<S>(path: &Path<S>) -> Value {
     let fields = path.fields.iter().map(|field| {
         json!({
             "name": field.name(),
@@ -82,7 +78,7 @@ fn document<S>(route: &Route<S>) -> Value {
     let mut item = Map::new();
     item.insert("description".to_owned(), json!(path.synopsis.trim()));
     item.insert("parameters".to_owned(), fields.collect());
-    for method in route.operations().filter_map(method) {
+    for method in path.operations().filter_map(method) {
         let done = json!({ "summary": path.synopsis.trim(), "responses": { "200": { "description": "OK" } } });
         item.insert(method.to_owned(), done);
     }

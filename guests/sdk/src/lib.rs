@@ -105,6 +105,7 @@ mod call;
 mod field;
 mod handler;
 mod help;
+mod matcher;
 mod path;
 pub mod pattern;
 mod plugin;

@@ -1,24 +1,23 @@
 //! One path of a backend: a pattern, the fields it takes, and what it does.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use palisade_contract::{Operation, PluginError, PluginErrorKind, Response};
-use regex_lite::Regex;
+use palisade_contract::{Operation, Response};
 
 use crate::field::{Field, FieldSchema, FieldValue};
 use crate::handler::{Handler, SharedHandler};
-use crate::pattern;
+use crate::matcher::Matcher;
 
 /// A path, or a family of paths, and the operations on it.
 ///
 /// The pattern is a regular expression which has to match the whole path; its named groups become fields. See
 /// [`pattern`](crate::pattern) for the usual groups.
 pub struct Path<S> {
-    pattern: Cow<'static, str>,
+    matcher: Matcher,
     pub(crate) fields: Vec<FieldSchema>,
-    operations: BTreeMap<Operation, SharedHandler<S, Option<Response>>>,
+    /// In the order of the operations.
+    operations: Vec<(Operation, SharedHandler<S, Option<Response>>)>,
     exists: Option<SharedHandler<S, bool>>,
     pub(crate) synopsis: Cow<'static, str>,
     pub(crate) description: Cow<'static, str>,
@@ -28,9 +27,9 @@ impl<S: Send + Sync + 'static> Path<S> {
     /// A path that matches this pattern and does nothing yet.
     pub fn new(pattern: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            pattern: pattern.into(),
+            matcher: Matcher::new(pattern.into()),
             fields: Vec::new(),
-            operations: BTreeMap::new(),
+            operations: Vec::new(),
             exists: None,
             synopsis: Cow::Borrowed(""),
             description: Cow::Borrowed(""),
@@ -50,8 +49,18 @@ impl<S: Send + Sync + 'static> Path<S> {
     where
         H: for<'a> Handler<'a, S, Option<Response>> + 'static,
     {
-        self.operations.insert(operation, Arc::new(handler));
+        self.put(operation, Arc::new(handler));
         self
+    }
+
+    /// The last handler of an operation is the one.
+    fn put(&mut self, operation: Operation, handler: SharedHandler<S, Option<Response>>) {
+        let known = self.operations.iter().map(|(known, _)| *known);
+        match known.clone().position(|known| known >= operation) {
+            Some(at) if self.operations[at].0 == operation => self.operations[at].1 = handler,
+            Some(at) => self.operations.insert(at, (operation, handler)),
+            None => self.operations.push((operation, handler)),
+        }
     }
 
     /// Does this when read.
@@ -79,9 +88,8 @@ impl<S: Send + Sync + 'static> Path<S> {
         H: for<'a> Handler<'a, S, Option<Response>> + 'static,
     {
         let handler: SharedHandler<S, Option<Response>> = Arc::new(handler);
-        self.operations
-            .insert(Operation::Create, Arc::clone(&handler));
-        self.operations.insert(Operation::Update, handler);
+        self.put(Operation::Create, Arc::clone(&handler));
+        self.put(Operation::Update, handler);
         self
     }
 
@@ -125,92 +133,32 @@ impl<S: Send + Sync + 'static> Path<S> {
         self.description = description.into();
         self
     }
-
-    /// Makes it ready to match.
-    pub(crate) fn route(self) -> Route<S> {
-        Route {
-            literal: pattern::literal_start(&self.pattern).len(),
-            regex: OnceLock::new(),
-            path: self,
-        }
-    }
 }
 
-/// A path that is looked for.
-///
-/// A component is set up for each request, so no more is done here than the request needs: the pattern of a path that
-/// begins otherwise is never compiled.
-pub(crate) struct Route<S> {
-    /// How much of the pattern stands for itself, in bytes.
-    literal: usize,
-    regex: OnceLock<Result<Regex, PluginError>>,
-    path: Path<S>,
-}
-
-impl<S> Route<S> {
-    /// The pattern's named groups when it matches the whole of `path`.
-    pub(crate) fn captures(
-        &self,
-        path: &str,
-    ) -> Result<Option<Vec<(String, String)>>, PluginError> {
-        if !path.starts_with(&self.bare_pattern()[..self.literal]) {
-            return Ok(None);
-        }
-        let regex = self.regex()?;
-        let Some(found) = regex.captures(path) else {
-            return Ok(None);
-        };
-        let named = regex.capture_names().flatten().filter_map(|name| {
-            let group = found.name(name)?;
-            Some((name.to_owned(), group.as_str().to_owned()))
-        });
-        Ok(Some(named.collect()))
-    }
-
-    /// The pattern, compiled when it is first needed.
-    ///
-    /// # Errors
-    ///
-    /// It is not a regular expression.
-    pub(crate) fn regex(&self) -> Result<&Regex, PluginError> {
-        let compiled = self.regex.get_or_init(|| {
-            let pattern = &self.path.pattern;
-            let anchored = format!("^(?:{})$", pattern.trim_end_matches('$'));
-            Regex::new(&anchored).map_err(|fault| {
-                let text = format!("the path pattern {pattern:?} is malformed: {fault}");
-                PluginError::new(PluginErrorKind::Internal, text)
-            })
-        });
-        compiled.as_ref().map_err(Clone::clone)
-    }
-
-    /// The pattern without the anchors that the author wrote.
-    fn bare_pattern(&self) -> &str {
-        pattern::without_anchors(&self.path.pattern)
+impl<S> Path<S> {
+    pub(crate) fn matcher(&self) -> &Matcher {
+        &self.matcher
     }
 
     pub(crate) fn handler(
         &self,
         operation: Operation,
     ) -> Option<&SharedHandler<S, Option<Response>>> {
-        self.path.operations.get(&operation)
+        let mut known = self.operations.iter();
+        let found = known.find(|(known, _)| *known == operation);
+        found.map(|(_, handler)| handler)
     }
 
     pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> {
-        self.path.operations.keys().copied()
+        self.operations.iter().map(|(operation, _)| *operation)
     }
 
     pub(crate) fn existence_check(&self) -> Option<&SharedHandler<S, bool>> {
-        self.path.exists.as_ref()
-    }
-
-    pub(crate) fn path(&self) -> &Path<S> {
-        &self.path
+        self.exists.as_ref()
     }
 
     /// The pattern as the author wrote it, anchored as it is matched.
     pub(crate) fn pattern(&self) -> String {
-        let bare = self.bare_pattern();
-        format!("^{bare}$")
+        format!("^{}$", self.matcher.bare())
     }
 }

@@ -1,5 +1,7 @@
 //! The usual groups of path patterns.
 
+use std::ops::Range;
+
 /// A group for one name: letters, digits, `_`, and inside also `-` and `.`.
 pub fn name(group: &str) -> String {
     format!(r"(?P<{group}>\w(?:[\w.-]*\w)?)")
@@ -25,27 +27,78 @@ pub fn optional_name(group: &str) -> String {
     format!("(?:/{})?", name(group))
 }
 
-/// The pattern without the anchors that an author may write; it always matches the whole path.
-pub(crate) fn without_anchors(pattern: &str) -> &str {
-    pattern.trim_start_matches('^').trim_end_matches('$')
+/// Where in the pattern the anchors end and begin that an author may write; it always matches the whole path.
+pub(crate) fn without_anchors(pattern: &str) -> Range<usize> {
+    let bytes = pattern.as_bytes();
+    let is_no_anchor = |anchor| move |byte: &u8| *byte != anchor;
+    let end = bytes.iter().rposition(is_no_anchor(b'$'));
+    let end = end.map_or(0, |last| last + 1);
+    let start = bytes[..end].iter().position(is_no_anchor(b'^'));
+    start.unwrap_or(end)..end
 }
 
-/// What every path that the pattern matches begins with, as far as that can be told by looking at it; without anchors.
-pub(crate) fn literal_start(pattern: &str) -> &str {
-    let pattern = without_anchors(pattern);
-    if has_alternatives(pattern) {
-        return "";
+/// How many bytes every path begins with that the pattern matches, as far as that can be told by looking at it.
+pub(crate) fn literal_start(pattern: &str) -> usize {
+    let bytes = pattern.as_bytes();
+    if bytes.contains(&b'|') && has_alternatives(pattern) {
+        return 0;
     }
-    let special = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-'));
-    let end = pattern.find(special).unwrap_or(pattern.len());
-    let mut after = pattern[end..].chars();
-    let may_be_missing = |letter: Option<char>| matches!(letter, Some('?' | '*' | '{'));
-    let first = after.next();
-    match may_be_missing(first) || (first == Some('+') && may_be_missing(after.next())) {
+    let is_special = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"/_-".contains(byte));
+    let end = bytes.iter().position(is_special).unwrap_or(bytes.len());
+    let may_be_missing = |byte: Option<&u8>| matches!(byte, Some(b'?' | b'*' | b'{'));
+    let (first, second) = (bytes.get(end), bytes.get(end + 1));
+    match may_be_missing(first) || (first == Some(&b'+') && may_be_missing(second)) {
         // The last of them may be missing.
-        true => &pattern[..end.saturating_sub(1)],
-        false => &pattern[..end],
+        true => end.saturating_sub(1),
+        false => end,
     }
+}
+
+/// A piece of a pattern that takes the rest of the path.
+pub(crate) struct Rest {
+    /// Where the piece has the name of its group, if it is one.
+    pub(crate) group: Option<Range<usize>>,
+    may_be_empty: bool,
+}
+
+impl Rest {
+    /// Whether that is taken: as a dot in a regular expression, anything but the end of a line.
+    pub(crate) fn takes(&self, rest: &str) -> bool {
+        (self.may_be_empty || !rest.is_empty()) && !rest.contains('\n')
+    }
+}
+
+/// Whether the piece of a pattern takes the rest of the path, and nothing but that.
+pub(crate) fn as_rest(piece: &str) -> Option<Rest> {
+    let (inner, group) = match piece
+        .strip_prefix("(?P<")
+        .and_then(|it| it.strip_suffix(')'))
+    {
+        Some(named) => {
+            let name = named.len().checked_sub(">.*".len())?;
+            let inner = named.get(name..)?.strip_prefix('>')?;
+            (inner, Some(named.get(..name).filter(|name| is_name(name))?))
+        }
+        None => (piece, None),
+    };
+    let may_be_empty = match inner {
+        ".*" => true,
+        ".+" => false,
+        _ => return None,
+    };
+    let start = "(?P<".len();
+    Some(Rest {
+        group: group.map(|name| start..start + name.len()),
+        may_be_empty,
+    })
+}
+
+/// Whether a group may be called that.
+fn is_name(text: &str) -> bool {
+    let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !text.is_empty()
+        && text.bytes().all(is_of_a_name)
+        && !text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Whether it has a `|` outside of its groups, or a class that makes that hard to tell.
@@ -122,7 +175,8 @@ mod tests {
             ("(?i)config", ""),
             ("", ""),
         ] {
-            assert_eq!(literal_start(pattern), start, "{pattern}");
+            let bare = &pattern[without_anchors(pattern)];
+            assert_eq!(&bare[..literal_start(bare)], start, "{pattern}");
         }
     }
 

@@ -9,7 +9,8 @@ use palisade_contract::{Backend, Existence, Host, Operation, PluginError, Reques
 use crate::call::Fields;
 use crate::handler::{Handler, Hook, SharedHandler, SharedHook};
 use crate::help;
-use crate::path::{Path, Route};
+use crate::matcher::Captures;
+use crate::path::Path;
 use crate::{Answer, Call};
 
 /// A backend made of paths over a state of the author's own.
@@ -130,7 +131,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         Ok(Box::new(Routed {
             state: self.state,
             help: self.help,
-            routes: self.paths.into_iter().map(Path::route).collect(),
+            paths: self.paths,
             hooks: self.hooks,
         }))
     }
@@ -140,18 +141,18 @@ impl<S: Send + Sync + 'static> Router<S> {
 struct Routed<S> {
     state: S,
     help: Cow<'static, str>,
-    routes: Vec<Route<S>>,
+    paths: Vec<Path<S>>,
     hooks: Hooks<S>,
 }
 
-/// A route and what its pattern's groups caught.
-type Found<'r, S> = (&'r Route<S>, Vec<(String, String)>);
+/// A path and what its pattern's groups caught.
+type Found<'r, S> = (&'r Path<S>, Captures);
 
 impl<S: Send + Sync + 'static> Routed<S> {
     fn find(&self, path: &str) -> Result<Found<'_, S>, PluginError> {
-        for route in &self.routes {
-            if let Some(captures) = route.captures(path)? {
-                return Ok((route, captures));
+        for known in &self.paths {
+            if let Some(captures) = known.matcher().captures(path)? {
+                return Ok((known, captures));
             }
         }
         Err(PluginError::unsupported_path())
@@ -165,19 +166,19 @@ impl<S: Send + Sync + 'static> Routed<S> {
         host: &dyn Host,
     ) -> Answer {
         let handler = handler.ok_or_else(PluginError::unsupported_operation)?;
-        let fields = Fields::of(request, &[])?;
+        let fields = Fields::of(request, Captures::new())?;
         handler
             .call(&self.state, Call::new(request, &fields, host))
             .await
     }
 
     async fn at_path(&self, request: &Request, host: &dyn Host) -> Answer {
-        let (route, captures) = self.find(&request.path)?;
-        let handler = route
+        let (path, captures) = self.find(&request.path)?;
+        let handler = path
             .handler(request.operation)
             .ok_or_else(PluginError::unsupported_operation)?;
-        let fields = Fields::of(request, &captures)?;
-        fields.check(&route.path().fields, request.operation)?;
+        let fields = Fields::of(request, captures)?;
+        fields.check(&path.fields, request.operation)?;
         handler
             .call(&self.state, Call::new(request, &fields, host))
             .await
@@ -185,7 +186,7 @@ impl<S: Send + Sync + 'static> Routed<S> {
 
     fn help(&self, request: &Request) -> Answer {
         match request.path.as_str() {
-            "" => help::of_mount(&self.help, &self.routes),
+            "" => help::of_mount(&self.help, &self.paths),
             path => help::of_path(path, self.find(path)?.0),
         }
     }
@@ -194,8 +195,8 @@ impl<S: Send + Sync + 'static> Routed<S> {
 #[async_trait]
 impl<S: Send + Sync + 'static> Backend for Routed<S> {
     async fn initialize(&self, host: &dyn Host) -> Result<(), PluginError> {
-        for route in &self.routes {
-            route.regex()?;
+        for path in &self.paths {
+            path.matcher().check()?;
         }
         match &self.hooks.initialize {
             Some(hook) => {
@@ -227,12 +228,12 @@ impl<S: Send + Sync + 'static> Backend for Routed<S> {
         request: Request,
         host: &dyn Host,
     ) -> Result<Existence, PluginError> {
-        let (route, captures) = self.find(&request.path)?;
-        let Some(check) = route.existence_check() else {
+        let (path, captures) = self.find(&request.path)?;
+        let Some(check) = path.existence_check() else {
             return Ok(Existence::Unchecked);
         };
         let answer = async {
-            let fields = Fields::of(&request, &captures)?;
+            let fields = Fields::of(&request, captures)?;
             let call = Call::new(&request, &fields, host);
             check.call(&self.state, call).await
         };

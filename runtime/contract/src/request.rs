@@ -22,9 +22,9 @@ pub struct Request {
     /// The body or query as a JSON object; `null` when there is none.
     pub data: Json,
     /// On renew and revoke, the secret in question.
-    pub secret: Option<Secret>,
+    pub secret: Option<Box<Secret>>,
     /// On renewal of a login, the login in question.
-    pub auth: Option<Auth>,
+    pub auth: Option<Box<Auth>>,
     /// The headers that the mount's settings let through.
     pub headers: Headers,
     /// A salted HMAC of the client's token, with a salt of the mount; never the token.
@@ -40,7 +40,7 @@ pub struct Request {
     /// The mount's accessor.
     pub mount_accessor: String,
     /// Whether, and for how long, the client wants the answer wrapped.
-    pub wrap_info: Option<RequestWrapInfo>,
+    pub wrap_info: Option<Box<RequestWrapInfo>>,
     /// How often the token may still be used; the router zeroes it before plugins see it.
     pub client_token_remaining_uses: i64,
     /// The entity behind the token.
@@ -50,7 +50,7 @@ pub struct Request {
     /// Whether the request came without a token.
     pub unauthenticated: bool,
     /// Where the client connects from; auth mounts only.
-    pub connection: Option<Connection>,
+    pub connection: Option<Box<Connection>>,
 }
 
 impl Request {

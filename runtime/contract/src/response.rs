@@ -8,9 +8,9 @@ use crate::{Auth, Headers, Json, Secret, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// A secret under a lease that the host registers.
-    pub secret: Option<Secret>,
+    pub secret: Option<Box<Secret>>,
     /// A proven login; honoured from auth mounts only.
-    pub auth: Option<Auth>,
+    pub auth: Option<Box<Auth>>,
     /// The body as a JSON object; `null` when there is none.
     pub data: Json,
     /// A place to go to instead; legacy.
@@ -18,7 +18,7 @@ pub struct Response {
     /// Remarks for people.
     pub warnings: Vec<String>,
     /// Set by the host once it has wrapped the answer.
-    pub wrap_info: Option<ResponseWrapInfo>,
+    pub wrap_info: Option<Box<ResponseWrapInfo>>,
     /// Headers for the client, filtered by the mount's settings.
     pub headers: Headers,
 }

@@ -112,8 +112,8 @@ impl From<types::Request> for contract::Request {
             operation: request.operation.into(),
             path: request.path,
             data: Json::from_text(request.data),
-            secret: request.secret.map(Into::into),
-            auth: request.auth.map(Into::into),
+            secret: request.secret.map(|it| Box::new(it.into())),
+            auth: request.auth.map(|it| Box::new(it.into())),
             headers: headers.map(|header| (header.name, header.values)).collect(),
             client_token: request.client_token,
             client_token_accessor: request.client_token_accessor,
@@ -121,12 +121,12 @@ impl From<types::Request> for contract::Request {
             mount_point: request.mount_point,
             mount_type: request.mount_type,
             mount_accessor: request.mount_accessor,
-            wrap_info: request.wrap_info.map(Into::into),
+            wrap_info: request.wrap_info.map(|it| Box::new(it.into())),
             client_token_remaining_uses: request.client_token_remaining_uses,
             entity_id: request.entity_id,
             policy_override: request.policy_override,
             unauthenticated: request.unauthenticated,
-            connection: request.connection.map(Into::into),
+            connection: request.connection.map(|it| Box::new(it.into())),
         }
     }
 }

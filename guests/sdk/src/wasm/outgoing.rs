@@ -123,12 +123,12 @@ impl From<contract::Response> for types::Response {
     fn from(response: contract::Response) -> Self {
         let headers = response.headers.into_iter();
         Self {
-            secret: response.secret.map(Into::into),
-            auth: response.auth.map(Into::into),
+            secret: response.secret.map(|it| (*it).into()),
+            auth: response.auth.map(|it| (*it).into()),
             data: json(response.data),
             redirect: response.redirect,
             warnings: response.warnings,
-            wrap_info: response.wrap_info.map(Into::into),
+            wrap_info: response.wrap_info.map(|it| (*it).into()),
             headers: headers
                 .map(|(name, values)| types::Header { name, values })
                 .collect(),

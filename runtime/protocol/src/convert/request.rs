@@ -14,8 +14,8 @@ impl From<Request> for pb::Request {
             operation: request.operation.as_str().to_owned(),
             path: request.path,
             data: json_to_wire(request.data),
-            secret: request.secret.map(Into::into),
-            auth: request.auth.map(Into::into),
+            secret: request.secret.map(|it| (*it).into()),
+            auth: request.auth.map(|it| (*it).into()),
             headers: headers_to_wire(request.headers),
             client_token: request.client_token,
             client_token_accessor: request.client_token_accessor,
@@ -23,12 +23,12 @@ impl From<Request> for pb::Request {
             mount_point: request.mount_point,
             mount_type: request.mount_type,
             mount_accessor: request.mount_accessor,
-            wrap_info: request.wrap_info.map(Into::into),
+            wrap_info: request.wrap_info.map(|it| (*it).into()),
             client_token_remaining_uses: request.client_token_remaining_uses,
             entity_id: request.entity_id,
             policy_override: request.policy_override,
             unauthenticated: request.unauthenticated,
-            connection: request.connection.map(Into::into),
+            connection: request.connection.map(|it| (*it).into()),
             requires_snapshot_id: String::new(),
         }
     }
@@ -43,8 +43,12 @@ impl TryFrom<pb::Request> for Request {
             operation: request.operation.parse()?,
             path: request.path,
             data: json_from_wire(request.data, "request.data")?,
-            secret: request.secret.map(TryInto::try_into).transpose()?,
-            auth: request.auth.map(Into::into),
+            secret: request
+                .secret
+                .map(TryInto::try_into)
+                .transpose()?
+                .map(Box::new),
+            auth: request.auth.map(|it| Box::new(it.into())),
             headers: headers_from_wire(request.headers),
             client_token: request.client_token,
             client_token_accessor: request.client_token_accessor,
@@ -52,12 +56,12 @@ impl TryFrom<pb::Request> for Request {
             mount_point: request.mount_point,
             mount_type: request.mount_type,
             mount_accessor: request.mount_accessor,
-            wrap_info: request.wrap_info.map(Into::into),
+            wrap_info: request.wrap_info.map(|it| Box::new(it.into())),
             client_token_remaining_uses: request.client_token_remaining_uses,
             entity_id: request.entity_id,
             policy_override: request.policy_override,
             unauthenticated: request.unauthenticated,
-            connection: request.connection.map(Into::into),
+            connection: request.connection.map(|it| Box::new(it.into())),
         })
     }
 }

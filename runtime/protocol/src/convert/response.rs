@@ -11,12 +11,12 @@ use crate::pb;
 impl From<Response> for pb::Response {
     fn from(response: Response) -> Self {
         Self {
-            secret: response.secret.map(Into::into),
-            auth: response.auth.map(Into::into),
+            secret: response.secret.map(|it| (*it).into()),
+            auth: response.auth.map(|it| (*it).into()),
             data: json_to_wire(response.data),
             redirect: response.redirect,
             warnings: response.warnings,
-            wrap_info: response.wrap_info.map(Into::into),
+            wrap_info: response.wrap_info.map(|it| (*it).into()),
             headers: headers_to_wire(response.headers),
             mount_type: String::new(),
         }
@@ -28,12 +28,16 @@ impl TryFrom<pb::Response> for Response {
 
     fn try_from(response: pb::Response) -> Result<Self, ConvertError> {
         Ok(Self {
-            secret: response.secret.map(TryInto::try_into).transpose()?,
-            auth: response.auth.map(Into::into),
+            secret: response
+                .secret
+                .map(TryInto::try_into)
+                .transpose()?
+                .map(Box::new),
+            auth: response.auth.map(|it| Box::new(it.into())),
             data: json_from_wire(response.data, "response.data")?,
             redirect: response.redirect,
             warnings: response.warnings,
-            wrap_info: response.wrap_info.map(Into::into),
+            wrap_info: response.wrap_info.map(|it| Box::new(it.into())),
             headers: headers_from_wire(response.headers),
         })
     }

@@ -216,8 +216,8 @@ fn request() -> impl Strategy<Value = Request> {
                 operation,
                 path,
                 data,
-                secret,
-                auth,
+                secret: secret.map(Box::new),
+                auth: auth.map(Box::new),
                 headers,
                 client_token,
                 client_token_accessor,
@@ -225,12 +225,12 @@ fn request() -> impl Strategy<Value = Request> {
                 mount_point,
                 mount_type,
                 mount_accessor,
-                wrap_info,
+                wrap_info: wrap_info.map(Box::new),
                 client_token_remaining_uses,
                 entity_id,
                 policy_override,
                 unauthenticated,
-                connection,
+                connection: connection.map(Box::new),
             }
         },
     )
@@ -275,12 +275,12 @@ fn response() -> impl Strategy<Value = Response> {
     )
         .prop_map(
             |(secret, auth, data, redirect, warnings, wrap_info, headers)| Response {
-                secret,
-                auth,
+                secret: secret.map(Box::new),
+                auth: auth.map(Box::new),
                 data,
                 redirect,
                 warnings,
-                wrap_info,
+                wrap_info: wrap_info.map(Box::new),
                 headers,
             },
         )
@@ -379,10 +379,11 @@ proptest! {
 #[test]
 fn absent_data_is_written_as_null_and_never_as_nothing() {
     let mut request = Request::new(Operation::Read, "a", Json::from_text(""));
-    request.secret = Some(Secret {
+    let secret = Secret {
         internal_data: Json::from_text(""),
         ..Secret::default()
-    });
+    };
+    request.secret = Some(Box::new(secret));
     let wire = pb::Request::from(request);
     assert_eq!(wire.data, "null");
     assert_eq!(wire.secret.expect("a secret").internal_data, "null");

@@ -80,8 +80,8 @@ pub(super) fn request(request: contract::Request) -> wit::Request {
         operation: operation(request.operation),
         path: request.path,
         data: text(request.data),
-        secret: request.secret.map(wit_secret),
-        auth: request.auth.map(wit_auth),
+        secret: request.secret.map(|it| wit_secret(*it)),
+        auth: request.auth.map(|it| wit_auth(*it)),
         headers: header_list(request.headers),
         client_token: request.client_token,
         client_token_accessor: request.client_token_accessor,
@@ -89,12 +89,12 @@ pub(super) fn request(request: contract::Request) -> wit::Request {
         mount_point: request.mount_point,
         mount_type: request.mount_type,
         mount_accessor: request.mount_accessor,
-        wrap_info: request.wrap_info.map(wit_wrap_wish),
+        wrap_info: request.wrap_info.map(|it| wit_wrap_wish(*it)),
         client_token_remaining_uses: request.client_token_remaining_uses,
         entity_id: request.entity_id,
         policy_override: request.policy_override,
         unauthenticated: request.unauthenticated,
-        connection: request.connection.map(wit_connection),
+        connection: request.connection.map(|it| wit_connection(*it)),
     }
 }
 
@@ -276,12 +276,12 @@ fn wit_tls(tls: contract::TlsConnectionState) -> wit::TlsConnectionState {
 
 pub(super) fn response(response: wit::Response) -> contract::Response {
     contract::Response {
-        secret: response.secret.map(secret),
-        auth: response.auth.map(auth),
+        secret: response.secret.map(|it| Box::new(secret(it))),
+        auth: response.auth.map(|it| Box::new(auth(it))),
         data: json(response.data),
         redirect: response.redirect,
         warnings: response.warnings,
-        wrap_info: response.wrap_info.map(wrapped),
+        wrap_info: response.wrap_info.map(|it| Box::new(wrapped(it))),
         headers: headers(response.headers),
     }
 }
