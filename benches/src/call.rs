@@ -6,12 +6,12 @@ use anyhow::Context;
 use palisade_contract::{Json, Operation, Request};
 use palisade_runtime::{Isolation, Workers};
 
-use crate::built;
 use crate::embedded::{Embedded, Plugin};
 use crate::floor::component::{Floor, Memory};
 use crate::floor::wire::BareWire;
-use crate::sampler::{Effort, Samples, turn};
 use crate::table::{micros, table, times};
+use palisade_demo::built;
+use palisade_demo::sampler::{Effort, Samples, turn};
 
 /// What the guest answers from memory, without storage: the call itself is what is measured.
 const PATH: &str = "echo";

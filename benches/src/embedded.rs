@@ -12,7 +12,7 @@ use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{CallError, Isolation, NewMount, Runtime, Workers};
 use sha2::{Digest as _, Sha256};
 
-use crate::built;
+use palisade_demo::built;
 
 /// One way to run a plugin.
 pub struct Plugin<'a> {

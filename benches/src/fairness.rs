@@ -14,11 +14,11 @@ use comfy_table::Table;
 use http::Method;
 use serde_json::json;
 
-use crate::built;
-use crate::http::Client;
-use crate::sampler::Effort;
-use crate::served::Served;
 use crate::table::table;
+use palisade_demo::built;
+use palisade_demo::http::Client;
+use palisade_demo::sampler::Effort;
+use palisade_demo::served::Served;
 
 pub use open_loop::{OPEN_LOOP, Spread, open_loop};
 use spinners::Spinners;

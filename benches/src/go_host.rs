@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use crate::built;
+use palisade_demo::built;
 
 /// Median and 99th percentile, in microseconds.
 #[derive(Clone, Copy, Debug, Deserialize)]

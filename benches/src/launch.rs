@@ -22,9 +22,9 @@ use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{Digest, Grants, Limits, ProcessOptions, RuntimeKind, Timeouts, Workers};
 use sha2::{Digest as _, Sha256};
 
-use crate::built;
 use crate::go_host::{GoHost, Spread, Task, peer};
-use crate::sampler::{Effort, Samples};
+use palisade_demo::built;
+use palisade_demo::sampler::{Effort, Samples};
 
 /// What each of them answers without storage.
 const PATH: &str = "special";

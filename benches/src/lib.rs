@@ -2,19 +2,15 @@
 //!
 //! Figures of different runs do not compare: machines are noisy. Ratios inside one run do.
 
-pub mod built;
 pub mod call;
 pub mod embedded;
 pub mod fairness;
 pub mod floor;
 pub mod go_host;
-pub mod http;
 pub mod launch;
 pub mod load;
 pub mod memory;
 pub mod peers;
-pub mod sampler;
-pub mod served;
 pub mod soak;
 pub mod stores;
 pub mod table;

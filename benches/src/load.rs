@@ -10,11 +10,11 @@ use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::json;
 
-use crate::built;
 use crate::go_host::peer;
-use crate::http::Client;
-use crate::sampler::{Effort, Samples};
-use crate::served::Served;
+use palisade_demo::built;
+use palisade_demo::http::Client;
+use palisade_demo::sampler::{Effort, Samples};
+use palisade_demo::served::Served;
 
 /// How many clients ask at once.
 const CLIENTS: [usize; 3] = [1, 8, 64];

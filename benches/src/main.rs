@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use palisade_benches::floor::wire;
-use palisade_benches::sampler::Effort;
 use palisade_benches::{call, fairness, launch, load, peers, soak, stores};
+use palisade_demo::sampler::Effort;
 use palisade_runtime::Workers;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::runtime::{Builder, Runtime};

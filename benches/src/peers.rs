@@ -8,8 +8,8 @@ use palisade_runtime::Workers;
 
 use crate::embedded::{Embedded, Plugin};
 use crate::go_host::{GoHost, Spread, Task, peer};
-use crate::sampler::{Effort, Samples, turn};
 use crate::table::table;
+use palisade_demo::sampler::{Effort, Samples, turn};
 
 /// What each of them answers without storage.
 const PATH: &str = "special";

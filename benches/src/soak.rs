@@ -9,8 +9,8 @@ use palisade_runtime::{Isolation, Workers};
 
 use crate::embedded::Embedded;
 use crate::memory::resident_bytes;
-use crate::sampler::Effort;
 use crate::table::table;
+use palisade_demo::sampler::Effort;
 
 /// Hostile requests of a full run.
 const CALLS: u64 = 1_000_000;

@@ -14,7 +14,7 @@ use palisade_runtime::{Isolation, Workers};
 
 use crate::call::IN_PLACE;
 use crate::embedded::Embedded;
-use crate::sampler::Effort;
+use palisade_demo::sampler::Effort;
 
 /// Everything that was measured, as it is shown.
 pub struct Stores(Vec<String>);

@@ -39,6 +39,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("palisade-tests", ANY),
     ("palisade-benches", ANY),
+    // It drives the server from outside, and is built beside it.
+    ("palisade-demo", &[]),
     ("xtask", &[]),
     ("palisade-component", &["palisade-contract"]),
 ];

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::guests;
-use crate::shell::{program_at_root, step, target};
+use crate::guests::{self, COMPONENT_TOOL};
+use crate::shell::{cargo, program_at_root, step, target};
 
 /// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one; or those of
 /// the parts that are named, with all cores.
@@ -13,6 +13,7 @@ use crate::shell::{program_at_root, step, target};
 /// When something cannot be built, a call fails, or there is no such part.
 pub(crate) fn run(parts: &[&str]) -> Result<()> {
     guests::build()?;
+    build()?;
     measure("measure each way to run a plugin beside its floor", parts)?;
     if !parts.is_empty() {
         return Ok(());
@@ -27,8 +28,9 @@ pub(crate) fn run(parts: &[&str]) -> Result<()> {
 ///
 /// # Errors
 ///
-/// When a call fails. The guests have to be built already.
+/// When it cannot be built, or a call fails. The guests have to be built already.
 pub(crate) fn smoke() -> Result<()> {
+    build()?;
     measure("run the benchmark briefly", &["--smoke"])?;
     measure(
         "run its long parts briefly",
@@ -37,6 +39,21 @@ pub(crate) fn smoke() -> Result<()> {
     measure(
         "run it briefly on one core",
         &["--smoke", "--pinned", "calls"],
+    )
+}
+
+/// With the selection of packages that everything else is built with, so that nothing is built a second time.
+fn build() -> Result<()> {
+    step(
+        "build the benchmark",
+        cargo(&[
+            "build",
+            "--locked",
+            "--workspace",
+            "--bins",
+            "--exclude",
+            COMPONENT_TOOL,
+        ]),
     )
 }
 

@@ -14,6 +14,9 @@ const COMPONENT_PROFILE: &str = "component";
 /// The package that makes components of what other languages' toolchains built.
 pub(crate) const COMPONENT_TOOL: &str = "palisade-component";
 
+/// The package of the benchmarks.
+const BENCHMARKS: &str = "palisade-benches";
+
 /// Builds all, then says where they are.
 ///
 /// # Errors
@@ -53,9 +56,9 @@ pub(crate) fn build_components() -> Result<()> {
     )
 }
 
-/// The whole workspace's executables in one build: with the guests alone, cargo would choose other features for the
-/// shared dependencies and compile them a second time for everything else. The tool for other languages waits until
-/// somebody needs it.
+/// The workspace's executables in one build: with the guests alone, cargo would choose other features for the shared
+/// dependencies and compile them a second time for everything else. What nobody needs yet waits: the tool for other
+/// languages, and the benchmarks.
 ///
 /// # Errors
 ///
@@ -70,6 +73,8 @@ pub(crate) fn build_executables() -> Result<()> {
             "--bins",
             "--exclude",
             COMPONENT_TOOL,
+            "--exclude",
+            BENCHMARKS,
         ]),
     )
 }

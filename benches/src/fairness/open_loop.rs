@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
-use crate::http::Client;
-use crate::sampler::Samples;
+use palisade_demo::http::Client;
+use palisade_demo::sampler::Samples;
 
 /// The word that makes this program the client.
 pub const OPEN_LOOP: &str = "--open-loop";

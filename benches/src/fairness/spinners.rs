@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::Method;
 use tokio::task::JoinHandle;
 
-use crate::http::Client;
+use palisade_demo::http::Client;
 
 /// The name of a plugin that spins, and where it is mounted.
 pub(super) fn name(number: usize) -> String {

@@ -6,7 +6,7 @@ use palisade_runtime::MountInfo;
 
 use crate::embedded::Embedded;
 use crate::memory::resident_bytes;
-use crate::sampler::Effort;
+use palisade_demo::sampler::Effort;
 
 /// What many mounts cost.
 pub(super) struct Idle {

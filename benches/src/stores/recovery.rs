@@ -8,8 +8,8 @@ use palisade_contract::{Json, Operation};
 use palisade_runtime::ErrorKind;
 
 use crate::embedded::Embedded;
-use crate::sampler::{Effort, Samples};
 use crate::table::{micros, table};
+use palisade_demo::sampler::{Effort, Samples};
 
 /// What was measured.
 #[derive(Default)]

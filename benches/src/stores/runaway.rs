@@ -8,8 +8,8 @@ use palisade_contract::{Json, Operation};
 use palisade_runtime::ErrorKind;
 
 use crate::embedded::Embedded;
-use crate::sampler::{Effort, Samples};
 use crate::table::{millis, table};
+use palisade_demo::sampler::{Effort, Samples};
 
 /// An entry with the default memory, whose guests run on threads of their own.
 pub(super) const ROOMY: &[(&str, &str)] = &[("memory_bytes", "67108864")];

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use palisade_contract::{Json, Operation};
 
-use crate::built;
 use crate::embedded::Embedded;
 use crate::floor::component::{Floor, Memory};
-use crate::sampler::{Effort, Samples, turn};
 use crate::table::{micros, table, times};
+use palisade_demo::built;
+use palisade_demo::sampler::{Effort, Samples, turn};
 
 /// What was measured.
 pub(super) struct Scaling {

@@ -7,8 +7,8 @@ use anyhow::ensure;
 use palisade_contract::{Json, Operation};
 
 use crate::embedded::Embedded;
-use crate::sampler::{Effort, Samples};
 use crate::table::{micros, table, times};
+use palisade_demo::sampler::{Effort, Samples};
 
 /// How often one request reads the key.
 const READS: u32 = 1_000;

@@ -1,7 +1,7 @@
 //! Requests that are shown with their answers.
 
 use http::{Method, StatusCode};
-use palisade_benches::http::Client as Connection;
+use palisade_demo::http::Client as Connection;
 use serde_json::Value;
 
 use crate::narrate;

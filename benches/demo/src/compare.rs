@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use comfy_table::{Table, presets};
 use http::Method;
-use palisade_benches::sampler::Samples;
+use palisade_demo::sampler::Samples;
 use serde_json::json;
 
 use crate::client::Client;

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use palisade_benches::built::{component, program};
-use palisade_benches::served::{Served, TOKEN};
+use palisade_demo::built::{component, program};
+use palisade_demo::served::{Served, TOKEN};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::narrate;
