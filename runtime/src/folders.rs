@@ -2,6 +2,7 @@
 
 mod account;
 mod census;
+mod open;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -28,7 +29,7 @@ struct Root {
     descriptor: OwnedFd,
     /// One permit for each file that plugins may have open.
     descriptors: Arc<Semaphore>,
-    /// What is known of each folder that some plugin may write to.
+    /// What is known of each folder that some plugin has.
     accounts: Mutex<HashMap<String, Weak<Account>>>,
 }
 
@@ -36,8 +37,10 @@ struct Root {
 pub(crate) struct Folder {
     pub(crate) name: String,
     pub(crate) handle: File,
-    /// Where what it writes is counted; none where it may not write.
-    pub(crate) account: Option<Quota>,
+    /// Where what is in it is counted, and what is open of it.
+    pub(crate) account: Arc<Account>,
+    /// What may be written to it; none where nothing may.
+    pub(crate) quota: Option<Quota>,
     /// One permit for each file that all plugins together may have open.
     pub(crate) descriptors: Arc<Semaphore>,
 }
@@ -75,12 +78,13 @@ impl FolderRoot {
     pub(crate) fn folder(&self, grant: &FolderGrant, limits: &Limits) -> Result<Folder, String> {
         let name = grant.name();
         let handle = self.beneath(name)?;
-        let account = match grant.access() {
+        let account = self
+            .account(name, &handle)
+            .map_err(|error| error.to_string())?;
+        let quota = match grant.access() {
             FolderAccess::ReadOnly => None,
             FolderAccess::ReadWrite => Some(Quota {
-                account: self
-                    .account(name, &handle)
-                    .map_err(|error| error.to_string())?,
+                account: Arc::clone(&account),
                 bytes_max: limits.folder_bytes,
                 files_max: limits.folder_files,
             }),
@@ -89,6 +93,7 @@ impl FolderRoot {
             name: name.to_owned(),
             handle,
             account,
+            quota,
             descriptors: Arc::clone(&self.0.descriptors),
         })
     }
@@ -107,7 +112,7 @@ impl FolderRoot {
         })
     }
 
-    /// One account for all who write to the folder: what one of them wrote is there for the others too.
+    /// One account for all who have the folder: what one of them wrote, or holds open, is there for the others too.
     fn account(&self, name: &str, handle: &File) -> std::io::Result<Arc<Account>> {
         let mut accounts = self
             .0
@@ -168,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn all_who_write_to_a_folder_have_one_account() {
+    fn all_who_have_a_folder_have_one_account() {
         let (_place, root) = root();
-        let account = |words| {
-            let folder = root.folder(&grant(words), &Limits::default()).unwrap();
-            folder.account.map(|quota| quota.account)
-        };
-        assert!(account("folder:spool:ro").is_none());
-        let (one, two) = (account("folder:spool:rw"), account("folder:spool:rw"));
-        assert!(Arc::ptr_eq(&one.unwrap(), &two.unwrap()));
+        let folder = |words| root.folder(&grant(words), &Limits::default()).unwrap();
+        let reads = folder("folder:spool:ro");
+        assert!(reads.quota.is_none());
+        let (one, two) = (folder("folder:spool:rw"), folder("folder:spool:rw"));
+        assert!(Arc::ptr_eq(&reads.account, &one.account));
+        let (one, two) = (one.quota.unwrap(), two.quota.unwrap());
+        assert!(Arc::ptr_eq(&one.account, &two.account));
     }
 }

@@ -172,6 +172,7 @@ const DIFFERENCES: &[Difference] = &[
     folders("nothing_moves_from_one_granted_folder_to_another"),
     folders("a_folder_takes_no_more_bytes_than_its_entry_says"),
     folders("requests_side_by_side_stay_within_one_quota"),
+    folders("files_that_are_removed_while_they_are_open_count"),
     folders("a_folder_takes_no_more_files_than_its_entry_says"),
     folders("a_plugin_has_no_more_files_open_than_it_may"),
     folders("a_granted_folder_that_is_missing_fails_the_enable"),

@@ -20,6 +20,7 @@ cases! {
     nothing_moves_from_one_granted_folder_to_another,
     a_folder_takes_no_more_bytes_than_its_entry_says,
     requests_side_by_side_stay_within_one_quota,
+    files_that_are_removed_while_they_are_open_count,
     a_folder_takes_no_more_files_than_its_entry_says,
     a_plugin_has_no_more_files_open_than_it_may,
     a_granted_folder_that_is_missing_fails_the_enable,
@@ -277,6 +278,19 @@ async fn requests_side_by_side_stay_within_one_quota(h: Harness) {
         .map(|file| file.unwrap().metadata().unwrap().len())
         .sum();
     assert!((256 << 10..=512 << 10).contains(&total), "{total}");
+}
+
+async fn files_that_are_removed_while_they_are_open_count(h: Harness) {
+    fs::create_dir(h.folders().join("spool")).unwrap();
+    mount(&h, &["folder:spool:rw"], &[("folder_bytes", "262144")]).await;
+    let hoard = json!({"op": "hoard", "path": "/spool", "len": 1 << 20});
+    // The control: when they are closed with the request, there is room again.
+    for _ in 0..2 {
+        let hoarded = act(&h, hoard.clone()).await;
+        let written = hoarded["written"].as_u64().unwrap();
+        assert!((180 << 10..=256 << 10).contains(&written), "{hoarded}");
+        assert_eq!(fs::read_dir(h.folders().join("spool")).unwrap().count(), 0);
+    }
 }
 
 async fn a_folder_takes_no_more_files_than_its_entry_says(h: Harness) {

@@ -48,7 +48,9 @@ async fn act(_: &Hostile, call: Call<'_>) -> Answer {
         "lengthen" => nothing(lengthen(&path, len)),
         "fill" => return data(&fill(&path, len)),
         "make-files" => return data(&make_files(&path, len)),
+        "hoard" => return data(&hoard(&path, len)),
         "open-files" => return data(&open_files(&path, len)),
+        "open-listings" => return data(&open_listings(&path, len)),
         _ => Err(io::ErrorKind::Unsupported.into()),
     };
     data(&done.unwrap_or_else(|error| told(&error)))
@@ -103,11 +105,38 @@ fn make_files(folder: &str, len: u64) -> Value {
     counted("made", made, outcome)
 }
 
+/// How much could be written to four files of `len` bytes, each of which is removed at once and kept open.
+fn hoard(folder: &str, len: u64) -> Value {
+    let (mut held, mut written) = (Vec::new(), 0);
+    for number in 0..4 {
+        let path = format!("{folder}/hoard-{number}");
+        let opened = File::create(&path).and_then(|file| fs::remove_file(&path).map(|()| file));
+        let Ok(mut file) = opened else { continue };
+        let end = written + len;
+        while written < end {
+            let Ok(more) = file.write(&PIECE) else { break };
+            written += more as u64;
+        }
+        held.push(file);
+    }
+    json!({ "written": written, "held": held.len() })
+}
+
 /// How many of `len` handles of one file could be held at once.
 fn open_files(path: &str, len: u64) -> Value {
     let mut held = Vec::new();
     let outcome = (0..len).try_for_each(|_| {
         held.push(File::open(path)?);
+        Ok(())
+    });
+    counted("held", held.len() as u64, outcome)
+}
+
+/// How many of `len` listings of one folder could be held at once.
+fn open_listings(path: &str, len: u64) -> Value {
+    let mut held = Vec::new();
+    let outcome = (0..len).try_for_each(|_| {
+        held.push(fs::read_dir(path)?);
         Ok(())
     });
     counted("held", held.len() as u64, outcome)

@@ -1,16 +1,19 @@
 //! How full a folder is. What is written is counted at its most; what was removed is found by counting again.
 //!
 //! A count may be too high and is never too low: only when a write finds no room is the folder looked through, so a
-//! plugin that writes and removes pays for one look at each quota's worth of writing.
+//! plugin that writes and removes pays for one look at each quota's worth of writing. What was removed while somebody has
+//! it open is still there.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 
 use super::Quota;
 use super::census::{self, Contents};
+use super::open::{self, OpenHandles};
 
 /// What a file system gives at least, and takes at least for one more piece of a file.
 const BLOCK_BYTES: u64 = 4096;
@@ -18,9 +21,10 @@ const BLOCK_BYTES: u64 = 4096;
 /// What one folder holds.
 pub(crate) struct Account {
     handle: File,
+    open: OpenHandles,
     used: Mutex<Used>,
     /// Held by whoever looks through the folder: the others wait for what is found.
-    counting: tokio::sync::Mutex<()>,
+    looking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,8 +69,48 @@ impl Account {
     pub(super) fn of(handle: File) -> Self {
         Self {
             handle,
+            open: OpenHandles::default(),
             used: Mutex::default(),
-            counting: tokio::sync::Mutex::new(()),
+            looking: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Counts something that was opened, should it lose its name before it is closed, and says how many names it has.
+    /// Blocks.
+    pub(crate) fn opened(&self, handle: &Arc<File>) -> io::Result<u64> {
+        self.open.add(handle);
+        let found = handle.metadata()?;
+        if open::is_nameless(&found) {
+            // A look that is under way may have missed both the name and the handle.
+            let mut used = self.used();
+            used.there += Contents::of_blocks(found.blocks());
+            used.meanwhile += Contents::of_blocks(found.blocks());
+        }
+        Ok(found.nlink())
+    }
+
+    /// What is there now. Blocks.
+    fn count(&self, files_max: u64) -> io::Result<Contents> {
+        let named = census::count(self.handle.try_clone()?, files_max)?;
+        // In this order: what loses its name meanwhile counts twice, and not never.
+        Ok(named + self.open.nameless()?)
+    }
+
+    fn look(&self, files_max: u64) -> Result<(), Full> {
+        self.used().meanwhile = Contents::default();
+        let counted = self.count(files_max);
+        let mut used = self.used();
+        match counted {
+            Ok(contents) => {
+                used.there = contents + used.meanwhile;
+                used.is_known = true;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a folder of a plugin cannot be counted; nothing is added to it");
+                used.is_known = false;
+                Err(Full::Uncountable)
+            }
         }
     }
 
@@ -116,34 +160,18 @@ impl Quota {
         self.try_room(file)
     }
 
-    /// Looks through the folder.
+    /// Looks through the folder, on a thread that may block.
     pub(crate) async fn look(&self) -> Result<(), Full> {
-        let _counting = self.account.counting.lock().await;
-        self.account.used().meanwhile = Contents::default();
-        let handle = self.account.handle.try_clone();
-        let files_max = self.files_max;
-        let count = move || census::count(handle?, files_max);
-        let counted = match Handle::try_current() {
+        let _looking = self.account.looking.lock().await;
+        let (account, files_max) = (Arc::clone(&self.account), self.files_max);
+        let look = move || account.look(files_max);
+        match Handle::try_current() {
             Ok(runtime) => runtime
-                .spawn_blocking(count)
+                .spawn_blocking(look)
                 .await
-                .map_err(io::Error::other)
-                .flatten(),
+                .unwrap_or(Err(Full::Uncountable)),
             // A caller may poll from a thread without a runtime.
-            Err(_) => count(),
-        };
-        let mut used = self.account.used();
-        match counted {
-            Ok(contents) => {
-                used.there = contents + used.meanwhile;
-                used.is_known = true;
-                Ok(())
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a folder of a plugin cannot be counted; nothing is added to it");
-                used.is_known = false;
-                Err(Full::Uncountable)
-            }
+            Err(_) => look(),
         }
     }
 
@@ -201,6 +229,35 @@ mod tests {
         // It is counted as written until somebody looks.
         assert!(quota.try_bytes(40 << 10).is_err());
         assert!(quota.bytes(40 << 10).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_loses_its_name_while_it_is_open_counts_until_it_is_closed() {
+        let (place, quota) = quota(64 << 10, 10);
+        let path = place.path().join("big");
+        fs::write(&path, vec![1; 40 << 10]).unwrap();
+        let held = Arc::new(File::open(&path).unwrap());
+        assert_eq!(quota.account.opened(&held).unwrap(), 1);
+        // Whoever removes it.
+        fs::remove_file(&path).unwrap();
+        quota.look().await.unwrap();
+        assert_eq!(quota.account.used().there.files, 1);
+        assert_eq!(quota.bytes(40 << 10).await.err(), Some(Full::Bytes));
+        drop(held);
+        assert!(quota.bytes(40 << 10).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_has_lost_its_name_before_it_is_known_to_be_open_counts_at_once() {
+        let (place, quota) = quota(64 << 10, 10);
+        let path = place.path().join("big");
+        fs::write(&path, vec![1; 40 << 10]).unwrap();
+        let held = Arc::new(File::open(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        quota.look().await.unwrap();
+        assert_eq!(quota.account.used().there.files, 0);
+        assert_eq!(quota.account.opened(&held).unwrap(), 0);
+        assert!(quota.try_bytes(40 << 10).is_err());
     }
 
     #[tokio::test]

@@ -41,6 +41,14 @@ impl SubAssign for Contents {
 }
 
 impl Contents {
+    /// What one file or folder with so many blocks is.
+    pub(super) fn of_blocks(blocks: u64) -> Self {
+        Self {
+            bytes: blocks.saturating_mul(BLOCK_BYTES),
+            files: 1,
+        }
+    }
+
     /// What was not looked at counts as everything.
     fn with_no_room(self) -> Self {
         Self {
@@ -64,10 +72,7 @@ pub(super) fn count(folder: File, files_max: u64) -> io::Result<Contents> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            contents += Contents {
-                bytes: found.blocks().saturating_mul(BLOCK_BYTES),
-                files: 1,
-            };
+            contents += Contents::of_blocks(found.blocks());
             if contents.files > files_max {
                 return Ok(contents.with_no_room());
             }

@@ -68,7 +68,7 @@ impl Granted {
 
 impl Preopen {
     fn of(folder: Folder) -> std::io::Result<Self> {
-        let (perms, mode) = match folder.account {
+        let (perms, mode) = match folder.quota {
             None => (FsPerms::ReadOnly, OpenMode::READ),
             Some(_) => (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE),
         };

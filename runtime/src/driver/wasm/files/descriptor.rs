@@ -1,6 +1,5 @@
 //! What a guest does with the handle of a file or folder.
 
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use wasmtime::Result;
@@ -10,9 +9,11 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     self, DescriptorFlags, ErrorCode, HostDescriptor, HostDirectoryEntryStream, OpenFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
+use wasmtime_wasi::runtime::spawn_blocking;
 
 use super::stream::{Reading, Writing};
 use super::{Open, StoreState, TYPES};
+use crate::folders::Folder;
 
 type Handle = Resource<Descriptor>;
 
@@ -227,7 +228,7 @@ impl StoreState {
         let folder = self.known(&handle)?.folder;
         let seat = self.files.seats.take(&folder.descriptors);
         let seat = seat.ok_or(ErrorCode::Quota)?;
-        let _room = match &folder.account {
+        let _room = match &folder.quota {
             Some(quota) if open_flags.contains(OpenFlags::CREATE) => Some(quota.file().await?),
             _ => None,
         };
@@ -245,7 +246,7 @@ impl StoreState {
         let opened =
             HostDescriptor::open_at(&mut files, handle, path_flags, path, open_flags, flags)
                 .await?;
-        if let Err(error) = self.take_over(&opened, writes, empties).await {
+        if let Err(error) = self.take_over(&opened, &folder, writes, empties).await {
             self.table.delete(opened)?;
             return Err(error);
         }
@@ -257,21 +258,25 @@ impl StoreState {
         Ok(opened)
     }
 
-    /// A file that is written to has no other name, which might be outside of the folder.
-    async fn take_over(&mut self, opened: &Handle, writes: bool, empties: bool) -> FsResult<()> {
-        let Descriptor::File(file) = self.table.get(opened)? else {
-            return Ok(());
+    /// What is open counts even when it is removed. A file that is written to has no other name, which might be outside of
+    /// the folder.
+    async fn take_over(
+        &mut self,
+        opened: &Handle,
+        folder: &Arc<Folder>,
+        writes: bool,
+        empties: bool,
+    ) -> FsResult<()> {
+        let (file, is_file) = match self.table.get(opened)? {
+            Descriptor::File(file) => (Arc::clone(&file.file), true),
+            Descriptor::Dir(folder) => (Arc::clone(&folder.dir), false),
         };
-        let has_other_names = |names: u64| names > 1;
-        if writes
-            && file
-                .file
-                .metadata()
-                .map_or(true, |it| has_other_names(it.nlink()))
-        {
+        let account = Arc::clone(&folder.account);
+        let names = spawn_blocking(move || account.opened(&file)).await?;
+        if is_file && writes && names > 1 {
             return Err(ErrorCode::NotPermitted.into());
         }
-        if empties {
+        if is_file && empties {
             let file = Resource::new_borrow(opened.rep());
             HostDescriptor::set_size(&mut self.unguarded(), file, 0).await?;
         }
@@ -280,7 +285,7 @@ impl StoreState {
 
     async fn create_directory(&mut self, handle: Handle, path: String) -> FsResult<()> {
         let folder = self.known(&handle)?.folder;
-        let _room = match &folder.account {
+        let _room = match &folder.quota {
             Some(quota) => Some(quota.file().await?),
             None => None,
         };
@@ -291,7 +296,7 @@ impl StoreState {
         let folder = self.known(&handle)?.folder;
         let length = bytes.len() as u64;
         self.check_length(&handle, offset.saturating_add(length))?;
-        let _room = match &folder.account {
+        let _room = match &folder.quota {
             Some(quota) => Some(quota.bytes(length).await?),
             None => None,
         };
@@ -301,7 +306,7 @@ impl StoreState {
     /// No file is longer than its folder may hold.
     fn check_length(&self, handle: &Handle, length: u64) -> FsResult<()> {
         let folder = self.known(handle)?.folder;
-        match &folder.account {
+        match &folder.quota {
             Some(quota) if length > quota.bytes_max => Err(ErrorCode::FileTooLarge.into()),
             _ => Ok(()),
         }
@@ -314,7 +319,7 @@ impl StoreState {
         at: Option<u64>,
     ) -> FsResult<Resource<DynOutputStream>> {
         let inner = self.table.delete(inner)?;
-        let quota = open.folder.account.clone();
+        let quota = open.folder.quota.clone();
         let quota = quota.ok_or(ErrorCode::NotPermitted)?;
         let writing: DynOutputStream = Box::new(Writing::new(inner, quota, at, open.seat));
         Ok(self.table.push(writing)?)

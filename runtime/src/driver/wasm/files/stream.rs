@@ -169,7 +169,7 @@ mod tests {
         };
         let root = FolderRoot::open(&place.canonicalize().unwrap()).unwrap();
         let folder = root.folder(grants.folders().next().unwrap(), &limits);
-        folder.unwrap().account.unwrap()
+        folder.unwrap().quota.unwrap()
     }
 
     /// Writes to a file of a folder, from `at` on, until that is refused, and says for what.
