@@ -3,11 +3,14 @@
 //! A store that waits for its next request gives way to one that is needed now.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::yield_now;
 use tokio::time::timeout_at;
 
 use super::pool::Pool;
@@ -77,8 +80,8 @@ impl Places {
         share
     }
 
-    /// Drops some idle stores, of whatever entry.
-    fn evict(&self) {
+    /// Drops some idle stores, of whatever entry, and says how many.
+    fn evict(&self) -> usize {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let shares: Vec<_> = entries.values().filter_map(Weak::upgrade).collect();
         drop(entries);
@@ -86,6 +89,7 @@ impl Places {
         for share in shares {
             left -= share.evict(left);
         }
+        EVICTED_AT_ONCE - left
     }
 }
 
@@ -124,8 +128,7 @@ impl Share {
             Err(_) => {
                 // Said before the others' stores are looked for: one that comes back meanwhile is not kept.
                 let _waiting = Waiting::among(&self.waiting);
-                self.evict(EVICTED_AT_ONCE);
-                let place = wait(&self.own, deadline).await;
+                let place = wait(&self.own, deadline, || self.evict(EVICTED_AT_ONCE)).await;
                 place.ok_or_else(|| no_store(plugin, "its entry", self.stores_max, deadline))?
             }
         };
@@ -134,8 +137,7 @@ impl Share {
             Ok(place) => place,
             Err(_) => {
                 let _waiting = Waiting::among(&all.waiting);
-                all.evict();
-                let place = wait(&all.all, deadline).await;
+                let place = wait(&all.all, deadline, || all.evict()).await;
                 place.ok_or_else(|| no_store(plugin, "this server", all.stores_max, deadline))?
             }
         };
@@ -157,10 +159,28 @@ impl Share {
     }
 }
 
-async fn wait(places: &Arc<Semaphore>, deadline: Deadline) -> Option<OwnedSemaphorePermit> {
+/// Stands in line, and has idle stores give way until it is its turn or none is left: what they leave goes to whoever is
+/// first in line, and not to one that comes by. None is idle from then on, since none is kept while somebody waits.
+async fn wait(
+    places: &Arc<Semaphore>,
+    deadline: Deadline,
+    evict: impl Fn() -> usize,
+) -> Option<OwnedSemaphorePermit> {
     let until = deadline.at() - MARGIN.min(deadline.left() / 8);
-    let place = timeout_at(until.into(), Arc::clone(places).acquire_owned()).await;
-    place.ok()?.ok()
+    let turn = async {
+        let mut turn = pin!(Arc::clone(places).acquire_owned());
+        loop {
+            // Only what was polled stands in line.
+            if let Some(place) = (&mut turn).now_or_never() {
+                return place;
+            }
+            if evict() == 0 {
+                return turn.await;
+            }
+            yield_now().await;
+        }
+    };
+    timeout_at(until.into(), turn).await.ok()?.ok()
 }
 
 fn no_store(plugin: &str, whose: &'static str, stores: u32, deadline: Deadline) -> CallError {
@@ -191,7 +211,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::FutureExt;
+    use std::cell::{Cell, RefCell};
 
     fn soon() -> Deadline {
         Deadline::after(Duration::from_secs(20))
@@ -255,5 +275,44 @@ mod tests {
         drop(held);
         assert!(second.await.is_ok());
         assert!(!share.is_wanted());
+    }
+
+    #[tokio::test]
+    async fn what_gives_way_goes_to_whoever_waits_and_not_to_one_that_comes_by() {
+        let places = Arc::new(Semaphore::new(1));
+        let idle = RefCell::new(Arc::clone(&places).try_acquire_owned().ok());
+        let has_come_by = Cell::new(false);
+        let evict = || {
+            let left = usize::from(idle.take().is_some());
+            has_come_by.set(places.try_acquire().map(|place| place.forget()).is_ok());
+            left
+        };
+        assert!(wait(&places, at_once(), evict).await.is_some());
+        assert!(!has_come_by.get());
+    }
+
+    #[tokio::test]
+    async fn stores_give_way_until_it_is_ones_turn() {
+        let places = Arc::new(Semaphore::new(3));
+        let taken = || Arc::clone(&places).try_acquire_owned().unwrap();
+        let idle = RefCell::new(vec![taken(), taken(), taken()]);
+        // Two stood in line before.
+        let before = [(); 2].map(|()| tokio::spawn(Arc::clone(&places).acquire_owned()));
+        yield_now().await;
+        let evict = || usize::from(idle.borrow_mut().pop().is_some());
+        let place = wait(&places, soon(), evict).await;
+        assert!(place.is_some() && idle.borrow().is_empty());
+        for place in before {
+            drop(place.await.unwrap().unwrap());
+        }
+        // The control: when none is left it waits without looking any more.
+        let _all = [taken(), taken()];
+        let looks = Cell::new(0);
+        let none = || {
+            looks.set(looks.get() + 1);
+            0
+        };
+        assert!(wait(&places, at_once(), none).await.is_none());
+        assert_eq!(looks.get(), 1);
     }
 }

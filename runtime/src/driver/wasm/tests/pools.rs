@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::{COUNT, ENDLESS, IN_PLACE, emptied, handling, kept, limits, running};
 use crate::driver::Instance;
-use crate::driver::wasm::testing::Running;
+use crate::driver::wasm::testing::{Compiled, Running};
 use crate::{CallError, ErrorKind, Isolation, Limits};
 
 /// Counts its requests in memory, and does this at the second one.
@@ -136,6 +138,41 @@ async fn idle_stores_of_other_mounts_give_way() {
         .map(|mount| mount.instance.mount.pool.idle())
         .sum();
     assert!(idle <= 2, "{idle}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mounts_that_compete_wait_for_no_store_that_is_idle() {
+    let spinning = Limits {
+        memory_bytes: IN_PLACE,
+        fuel: ENDLESS,
+        ..kept()
+    };
+    let counts = Compiled::of(&handling(COUNT));
+    let spins = Compiled::of(&handling("(call $loop) (call $nothing)"));
+    let (mut quick, mut slow) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        quick.push(counts.start(sharing(6, kept())).await);
+        slow.push(spins.start(sharing(6, spinning.clone())).await);
+    }
+    for round in 0..4 {
+        for mount in &quick {
+            mount.ask_text().await;
+        }
+        // Three of the six places are held until the deadline; the others go around.
+        let held = slow.iter().take(3);
+        let held = join_all(held.map(|it| it.ask_for(Duration::from_millis(500))));
+        let asked = quick.iter().chain(&quick);
+        let asked = join_all(asked.map(Running::ask));
+        let all = async { tokio::join!(held, asked) };
+        let (held, asked) = all.await;
+        for ended in held {
+            let kind = ended.unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::Timeout, "round {round}");
+        }
+        for answer in asked {
+            assert!(matches!(answer, Err(CallError::Plugin(_))), "{answer:?}");
+        }
+    }
 }
 
 #[tokio::test]
