@@ -20,7 +20,7 @@ pub use database::{Database, DatabaseConfig, DatabasePlan, DatabasePlugin};
 
 use crate::catalog::Program;
 use crate::services::{Deadline, MountServices};
-use crate::{CallError, Digest, Grants, LaunchError, Limits, ProcessOptions};
+use crate::{CallError, Digest, Grants, LaunchError, Limits, ProcessOptions, Profile};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SetupConfig};
 
 /// Starts plugins of one kind.
@@ -37,8 +37,9 @@ pub trait Driver: Send + Sync {
         Err(database::not_run(&plan.label))
     }
 
-    /// Where the artifact of that digest is on its way to code; nothing from a driver that compiles nothing, or not this.
-    fn compilation(&self, _digest: Digest) -> Option<Compilation> {
+    /// Where the artifact of that digest is on its way to code under a profile; nothing from a driver that compiles nothing,
+    /// or not this.
+    fn compilation(&self, _profile: Profile, _digest: Digest) -> Option<Compilation> {
         None
     }
 

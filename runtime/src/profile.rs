@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::GrammarError;
 
 /// Which limits of structure, budget of compiling and engine a component has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// What compilers make of a plugin: files of a few MiB at the most, compiled within seconds.

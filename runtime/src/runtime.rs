@@ -34,7 +34,7 @@ use crate::driver::{Compilation, CompilationCounts, DatabasePlugin};
 use crate::lifecycle::Gate;
 use crate::{
     CallError, Crash, Digest, LaunchError, Layer, MountError, MountPath, PluginName, PluginVersion,
-    Protections, RegisterError, RuntimeKind,
+    Profile, Protections, RegisterError, RuntimeKind,
 };
 
 /// A runtime: a catalog, its mounts and whatever runs. Cheap to clone; all clones are the same runtime.
@@ -156,10 +156,10 @@ impl Runtime {
         &self.inner.walls.required
     }
 
-    /// Where the compilation of the component of that digest is; nothing when this runtime has not begun it.
-    pub fn compilation(&self, digest: Digest) -> Option<Compilation> {
+    /// Where the compilation of the component of that digest is under a profile; nothing when this runtime has not begun it.
+    pub fn compilation(&self, profile: Profile, digest: Digest) -> Option<Compilation> {
         let mut drivers = self.inner.workshop.drivers.values();
-        drivers.find_map(|driver| driver.compilation(digest))
+        drivers.find_map(|driver| driver.compilation(profile, digest))
     }
 
     /// How the compilations of components went since the runtime was built.
@@ -345,6 +345,8 @@ pub struct MountInfo {
     pub running_sha256: Option<Digest>,
     /// How it runs.
     pub runtime: RuntimeKind,
+    /// How large what runs may be, if it is a component.
+    pub profile: Profile,
     /// Whether something runs right now.
     pub running: bool,
     /// The operating system's process, for a native plugin that runs.

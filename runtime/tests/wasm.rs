@@ -116,7 +116,7 @@ impl Place {
     /// What the runtime says of the compilation of these bytes.
     fn compilation(&self, bytes: &[u8]) -> Option<Compilation> {
         let digest = hex::encode(Sha256::digest(bytes)).parse().unwrap();
-        self.runtime.compilation(digest)
+        self.runtime.compilation(Profile::Ordinary, digest)
     }
 
     async fn register(&self, name: &str, bytes: &[u8]) -> Result<(), RegisterError> {

@@ -11,7 +11,9 @@ use super::server::rfc3339;
 
 /// Where the artifact of an entry is; nothing for one that is not compiled.
 pub(super) fn of_entry(runtime: &Runtime, entry: &Entry) -> Option<Value> {
-    (entry.runtime == RuntimeKind::Wasm).then(|| shown(runtime.compilation(entry.sha256).as_ref()))
+    let profile = entry.limits.profile;
+    let state = || runtime.compilation(profile, entry.sha256);
+    (entry.runtime == RuntimeKind::Wasm).then(|| shown(state().as_ref()))
 }
 
 /// Where the component that a mount runs, or will run at its first request, is.
@@ -19,7 +21,7 @@ pub(super) fn of_mount(runtime: &Runtime, mount: &MountInfo) -> Option<Value> {
     let digest = mount
         .running_sha256
         .filter(|_| mount.runtime == RuntimeKind::Wasm)?;
-    Some(shown(runtime.compilation(digest).as_ref()))
+    Some(shown(runtime.compilation(mount.profile, digest).as_ref()))
 }
 
 fn shown(state: Option<&Compilation>) -> Value {

@@ -195,8 +195,8 @@ impl Driver for WasmDriver {
         }
     }
 
-    fn compilation(&self, digest: Digest) -> Option<Compilation> {
-        self.queue.progress(digest)
+    fn compilation(&self, profile: Profile, digest: Digest) -> Option<Compilation> {
+        self.queue.progress((profile, digest))
     }
 
     fn compilation_counts(&self) -> Option<CompilationCounts> {

@@ -186,6 +186,7 @@ impl Mount {
             running_version: record.running_version.clone(),
             running_sha256: record.running_sha256,
             runtime: record.runtime,
+            profile: record.limits.profile,
             running: serving.is_some(),
             process_id: instance.and_then(Instance::process_id),
             memory_bytes: instance.and_then(Instance::memory_bytes),

@@ -7,7 +7,7 @@ use super::cache::{DiskCache, Identity};
 use super::compile::Compiled;
 use super::engine::{Class, Shared};
 use super::load::OwnWork;
-use super::queue::CompileQueue;
+use super::queue::{CompileQueue, Job};
 use super::{clip, jobs};
 use crate::catalog::Verified;
 use crate::{LaunchError, Timeouts, Workers};
@@ -41,8 +41,7 @@ impl<C: Class> Order<C> {
             C::PROFILE,
             &self.timeouts,
         );
-        let digest = self.artifact.digest();
-        let answer = self.queue.run(digest, &self.plugin, compile).await?;
+        let answer = self.queue.run(self.job(), &self.plugin, compile).await?;
         match self.linked(OwnWork::from_worker(answer)).await {
             Ok((compiled, work)) => {
                 self.disk.keep(&self.identity, work.into_bytes()).await;
@@ -55,13 +54,16 @@ impl<C: Class> Order<C> {
         }
     }
 
+    fn job(&self) -> Job {
+        (C::PROFILE, self.artifact.digest())
+    }
+
     async fn loaded(&self) -> Option<Compiled<C>> {
         let begun = Instant::now();
         let work = OwnWork::from_cache(self.disk.load(&self.identity).await?);
         match self.linked(work).await {
             Ok((compiled, _)) => {
-                let digest = self.artifact.digest();
-                self.queue.skip(digest, begun.elapsed());
+                self.queue.skip(self.job(), begun.elapsed());
                 Some(compiled)
             }
             Err(fault) => {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
 use crate::driver::{Compilation, CompilationCounts};
-use crate::{Digest, LaunchError};
+use crate::{Digest, LaunchError, Profile};
 
 /// The most compilers at once, on a machine with many processors; elsewhere one for every two of them.
 const COMPILING_MAX: usize = 4;
@@ -30,10 +30,13 @@ pub(super) struct CompileQueue {
     board: Mutex<Board>,
 }
 
+/// The same bytes are compiled under each profile for itself.
+pub(super) type Job = (Profile, Digest);
+
 /// What is known of each artifact.
 #[derive(Default)]
 struct Board {
-    by_digest: HashMap<Digest, Compilation>,
+    jobs: HashMap<Job, Compilation>,
     counts: CompilationCounts,
 }
 
@@ -60,11 +63,11 @@ impl CompileQueue {
     /// [`LaunchError::Busy`] when too many wait already, and those of `compile`.
     pub(super) async fn run<T>(
         &self,
-        digest: Digest,
+        job: Job,
         plugin: &str,
         compile: impl Future<Output = Result<T, LaunchError>>,
     ) -> Result<T, LaunchError> {
-        let mut turn = Turn::of(self, digest);
+        let mut turn = Turn::of(self, job);
         let _place = self.place(&turn, plugin).await?;
         let begun = Instant::now();
         turn.is_now(Compilation::Compiling {
@@ -102,7 +105,7 @@ impl CompileQueue {
             Ok(place) => return Ok(place),
             Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {}
         }
-        if !self.board().line_up(turn.digest, self.waiting_max) {
+        if !self.board().line_up(turn.job, self.waiting_max) {
             return Err(LaunchError::Busy {
                 plugin: plugin.to_owned(),
                 limit: self.waiting_max,
@@ -113,25 +116,25 @@ impl CompileQueue {
     }
 
     /// Where that artifact is; nothing when this server has not compiled it, or has forgotten it.
-    pub(super) fn progress(&self, digest: Digest) -> Option<Compilation> {
-        self.board().by_digest.get(&digest).cloned()
+    pub(super) fn progress(&self, job: Job) -> Option<Compilation> {
+        self.board().jobs.get(&job).cloned()
     }
 
     /// That artifact needs no turn: it was loaded from disk.
-    pub(super) fn skip(&self, digest: Digest, took: Duration) {
+    pub(super) fn skip(&self, job: Job, took: Duration) {
         let state = Compilation::Compiled {
             since: SystemTime::now(),
             took,
             from_disk: true,
         };
-        self.board().put(digest, state);
+        self.board().put(job, state);
     }
 
     /// How all of them went.
     pub(super) fn counts(&self) -> CompilationCounts {
         let board = self.board();
         let now = |wanted: fn(&Compilation) -> bool| {
-            board.by_digest.values().filter(|it| wanted(it)).count() as u64
+            board.jobs.values().filter(|it| wanted(it)).count() as u64
         };
         CompilationCounts {
             compiling: now(|it| matches!(it, Compilation::Compiling { .. })),
@@ -147,18 +150,18 @@ impl CompileQueue {
 }
 
 impl Board {
-    fn line_up(&mut self, digest: Digest, waiting_max: usize) -> bool {
+    fn line_up(&mut self, job: Job, waiting_max: usize) -> bool {
         let waits = |it: &&Compilation| matches!(it, Compilation::Waiting { .. });
-        if self.by_digest.values().filter(waits).count() >= waiting_max {
+        if self.jobs.values().filter(waits).count() >= waiting_max {
             self.counts.turned_away += 1;
             return false;
         }
         let since = SystemTime::now();
-        self.put(digest, Compilation::Waiting { since });
+        self.put(job, Compilation::Waiting { since });
         true
     }
 
-    fn put(&mut self, digest: Digest, state: Compilation) {
+    fn put(&mut self, job: Job, state: Compilation) {
         match &state {
             Compilation::Compiled { from_disk, .. } => {
                 self.counts.compiled += u64::from(!from_disk);
@@ -166,12 +169,12 @@ impl Board {
             Compilation::Failed { .. } => self.counts.failed += 1,
             Compilation::Waiting { .. } | Compilation::Compiling { .. } => {}
         }
-        self.by_digest.insert(digest, state);
-        let over = self.by_digest.iter().filter(|(_, it)| it.is_over());
+        self.jobs.insert(job, state);
+        let over = self.jobs.iter().filter(|(_, it)| it.is_over());
         if over.clone().count() > OVER_MAX
             && let Some(oldest) = over.min_by_key(|(_, it)| it.since()).map(|(key, _)| *key)
         {
-            self.by_digest.remove(&oldest);
+            self.jobs.remove(&oldest);
         }
     }
 }
@@ -179,25 +182,25 @@ impl Board {
 /// One artifact's way through. When it is given up, nothing stays behind that looks as if it went on.
 struct Turn<'a> {
     queue: &'a CompileQueue,
-    digest: Digest,
+    job: Job,
 }
 
 impl<'a> Turn<'a> {
-    fn of(queue: &'a CompileQueue, digest: Digest) -> Self {
-        Self { queue, digest }
+    fn of(queue: &'a CompileQueue, job: Job) -> Self {
+        Self { queue, job }
     }
 
     fn is_now(&mut self, state: Compilation) {
-        self.queue.board().put(self.digest, state);
+        self.queue.board().put(self.job, state);
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut board = self.queue.board();
-        let is_under_way = board.by_digest.get(&self.digest);
+        let is_under_way = board.jobs.get(&self.job);
         if is_under_way.is_some_and(|it| !it.is_over()) {
-            board.by_digest.remove(&self.digest);
+            board.jobs.remove(&self.job);
         }
     }
 }
@@ -211,8 +214,8 @@ mod tests {
 
     use super::*;
 
-    fn digest(byte: u8) -> Digest {
-        Digest::new([byte; 32])
+    fn job(byte: u8) -> Job {
+        (Profile::Ordinary, Digest::new([byte; 32]))
     }
 
     type Compiling = std::pin::Pin<Box<dyn Future<Output = Result<(), LaunchError>>>>;
@@ -220,7 +223,7 @@ mod tests {
     /// A compilation that lasts until it is let go, polled once.
     fn begun(queue: &'static CompileQueue, byte: u8, go: &Arc<Notify>) -> Compiling {
         let go = Arc::clone(go);
-        let mut compiling: Compiling = Box::pin(queue.run(digest(byte), "it", async move {
+        let mut compiling: Compiling = Box::pin(queue.run(job(byte), "it", async move {
             go.notified().await;
             Ok(())
         }));
@@ -233,7 +236,7 @@ mod tests {
     }
 
     fn word(queue: &CompileQueue, byte: u8) -> Option<&'static str> {
-        queue.progress(digest(byte)).map(|it| it.as_str())
+        queue.progress(job(byte)).map(|it| it.as_str())
     }
 
     #[tokio::test]
@@ -257,11 +260,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_same_bytes_under_two_profiles_are_two_jobs() {
+        let (queue, go) = (queue(1, 4), Arc::new(Notify::new()));
+        let ordinary = begun(queue, 1, &go);
+        let large = (Profile::Large, job(1).1);
+        let fault = async { Err::<(), _>(LaunchError::Worker("no memory".to_owned())) };
+        let mut other = Box::pin(queue.run(large, "it", fault));
+        assert!((&mut other).now_or_never().is_none());
+        let word_of_large = || queue.progress(large).map(|it| it.as_str());
+        assert_eq!(
+            (word(queue, 1), word_of_large()),
+            (Some("compiling"), Some("waiting"))
+        );
+        assert_eq!((queue.counts().compiling, queue.counts().waiting), (1, 1));
+        go.notify_one();
+        ordinary.await.unwrap();
+        other.await.unwrap_err();
+        assert_eq!(
+            (word(queue, 1), word_of_large()),
+            (Some("compiled"), Some("failed"))
+        );
+    }
+
+    #[tokio::test]
     async fn whoever_comes_to_a_full_line_is_turned_away_with_its_length() {
         let (queue, go) = (queue(1, 1), Arc::new(Notify::new()));
         let _first = begun(queue, 1, &go);
         let _second = begun(queue, 2, &go);
-        let third = queue.run(digest(3), "mine", async { Ok(()) }).await;
+        let third = queue.run(job(3), "mine", async { Ok(()) }).await;
         let error = third.unwrap_err();
         assert!(
             matches!(error, LaunchError::Busy { limit: 1, .. }),
@@ -280,7 +306,7 @@ mod tests {
         drop(second);
         drop(first);
         assert_eq!((word(queue, 1), word(queue, 2)), (None, None));
-        queue.run(digest(3), "it", async { Ok(()) }).await.unwrap();
+        queue.run(job(3), "it", async { Ok(()) }).await.unwrap();
         assert_eq!(queue.counts().waiting, 0);
     }
 
@@ -288,12 +314,12 @@ mod tests {
     async fn a_failure_is_told_with_its_reason_and_forgotten_by_the_next_try() {
         let queue = queue(1, 4);
         let fault = async { Err::<(), _>(LaunchError::Worker("no memory".to_owned())) };
-        queue.run(digest(1), "it", fault).await.unwrap_err();
-        match queue.progress(digest(1)) {
+        queue.run(job(1), "it", fault).await.unwrap_err();
+        match queue.progress(job(1)) {
             Some(Compilation::Failed { fault, .. }) => assert_eq!(fault, "no memory"),
             other => panic!("{other:?}"),
         }
-        queue.run(digest(1), "it", async { Ok(()) }).await.unwrap();
+        queue.run(job(1), "it", async { Ok(()) }).await.unwrap();
         assert_eq!(word(queue, 1), Some("compiled"));
     }
 
@@ -303,9 +329,11 @@ mod tests {
         for number in 0..2 * OVER_MAX as u64 {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&number.to_le_bytes());
-            let run = queue.run(Digest::new(bytes), "it", async { Ok(()) });
+            let run = queue.run((Profile::Ordinary, Digest::new(bytes)), "it", async {
+                Ok(())
+            });
             run.await.unwrap();
         }
-        assert_eq!(queue.board().by_digest.len(), OVER_MAX);
+        assert_eq!(queue.board().jobs.len(), OVER_MAX);
     }
 }
