@@ -139,6 +139,19 @@ fn a_dry_run_shows_the_difference_and_changes_nothing() {
         found["candidate"]["imports"]["wasi:sockets/tcp@0.2.6"],
         "stubbed"
     );
+    // With a variable to read, the environment has something behind it.
+    let third = place(r#"(import "wasi:cli/environment@0.2.6" (instance))"#);
+    for (flags, verdict) in [
+        (&["-dry-run", "-format=json"][..], "stubbed"),
+        (
+            &["-dry-run", "-format=json", "-env=REGION=north"],
+            "granted",
+        ),
+    ] {
+        let found: Value = serde_json::from_str(&server.ok(&register(&third, flags))).unwrap();
+        let imports = &found["candidate"]["imports"];
+        assert_eq!(imports["wasi:cli/environment@0.2.6"], verdict, "{found}");
+    }
     // Nothing has changed.
     let info = server.ok(&["plugin", "info", "-field=sha256", "secret", "it"]);
     assert_eq!(info, first["-sha256=".len()..]);

@@ -63,7 +63,7 @@ impl Catalog {
             (Some(artifact), RuntimeKind::Wasm) => {
                 let profile = entry.limits.profile;
                 let survey = self.inspector.inspect(artifact, profile).await.ok();
-                survey.map(|it| it.given(&entry.grants))
+                survey.map(|it| it.given(&entry.grants, &entry.process.env))
             }
             _ => None,
         };

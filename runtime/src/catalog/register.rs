@@ -93,7 +93,7 @@ impl Catalog {
         let profile = entry.limits.profile;
         let survey = self.inspector.inspect(artifact, profile).await?;
         agree(entry, &survey.facts)?;
-        Ok(Some(survey.given(&entry.grants)))
+        Ok(Some(survey.given(&entry.grants, &entry.process.env)))
     }
 
     /// Stores the entry if nobody else stored another one since `revision`.

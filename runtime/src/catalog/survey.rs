@@ -34,15 +34,23 @@ impl Survey {
         }
     }
 
-    /// The same for an entry with these grants: with a folder to use, the file system has something behind it.
-    pub(crate) fn given(mut self, grants: &Grants) -> Self {
+    /// The same for an entry with these grants and this environment: with a folder to use, the file system has something
+    /// behind it, and with a variable to read, the environment has.
+    pub(crate) fn given(mut self, grants: &Grants, environment: &[String]) -> Self {
         if grants.folders().next().is_some() {
-            let of_files = |import: &&mut Import| import.name.starts_with("wasi:filesystem/");
-            for import in self.imports.iter_mut().filter(of_files) {
-                import.verdict = Verdict::Granted;
-            }
+            self.grant("wasi:filesystem/");
+        }
+        if !environment.is_empty() {
+            self.grant("wasi:cli/environment@");
         }
         self
+    }
+
+    fn grant(&mut self, prefix: &str) {
+        let named = |import: &&mut Import| import.name.starts_with(prefix);
+        for import in self.imports.iter_mut().filter(named) {
+            import.verdict = Verdict::Granted;
+        }
     }
 
     /// The world of the contract that it is built for.
@@ -153,6 +161,49 @@ impl fmt::Display for Producer {
         match version.as_str() {
             "" => f.write_str(name),
             version => write!(f, "{name} {version}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(grants: &[&str], environment: &[&str]) -> Vec<&'static str> {
+        let texts = |words: &[&str]| words.iter().map(|&it| it.to_owned()).collect::<Vec<_>>();
+        let imports = [
+            "wasi:cli/environment@0.2.6",
+            "wasi:cli/stdin@0.2.6",
+            "wasi:filesystem/types@0.2.6",
+        ];
+        let mut survey = Survey::of(SectionFacts {
+            plugin_type: PluginType::Secret,
+            version: "v1.0.0".to_owned(),
+            contract: "0.1.0".to_owned(),
+        });
+        survey.imports.extend(imports.map(|name| Import {
+            name: name.to_owned(),
+            verdict: Verdict::Stubbed,
+        }));
+        let survey = survey.given(
+            &Grants::stated(&texts(grants)).unwrap(),
+            &texts(environment),
+        );
+        survey
+            .imports
+            .iter()
+            .map(|it| it.verdict.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn what_an_entry_gives_is_granted_and_the_rest_is_stubbed() {
+        for (grants, environment, expected) in [
+            (&[][..], &[][..], ["stubbed", "stubbed", "stubbed"]),
+            (&[], &["REGION=north"], ["granted", "stubbed", "stubbed"]),
+            (&["folder:certs:ro"], &[], ["stubbed", "stubbed", "granted"]),
+        ] {
+            assert_eq!(verdicts(grants, environment), expected);
         }
     }
 }
