@@ -297,3 +297,41 @@ fn a_client_that_sends_no_header_is_let_go() {
     let _ = slow.read_to_end(&mut rest);
     assert!(begun.elapsed() < PATIENCE, "the connection stayed open");
 }
+
+/// A server whose temporary files lie there.
+fn development_in(place: &std::path::Path) -> Server {
+    let mut command = Command::new(BINARY);
+    command
+        .args(["server", "-dev", "-dev-listen-address=127.0.0.1:0"])
+        .arg("-log-level=error")
+        .env("TMPDIR", place);
+    Server::start(command)
+}
+
+#[test]
+fn what_a_killed_development_server_left_behind_goes_with_the_next_start() {
+    let place = tempfile::tempdir().unwrap();
+    let folders = || {
+        let entries = std::fs::read_dir(place.path()).unwrap();
+        let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names
+            .filter(|it| it.starts_with("palisade-compiled-"))
+            .collect();
+        names.sort();
+        names
+    };
+    let live = development_in(place.path());
+    let of_live = folders();
+    let killed = development_in(place.path());
+    assert_eq!(folders().len(), 2);
+    // It is killed without a word.
+    drop(killed);
+    assert_eq!(folders().len(), 2, "the control: it stays at first");
+    let next = development_in(place.path());
+    let left = folders();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left.contains(&of_live[0]), "{left:?}");
+    assert!(next.stop().success());
+    assert!(live.stop().success());
+    assert_eq!(folders(), [""; 0]);
+}
