@@ -8,8 +8,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::sleep_until;
 
 use super::Quota;
 use super::census::{self, Contents};
@@ -18,13 +21,39 @@ use super::open::{self, OpenHandles};
 /// What a file system gives at least, and takes at least for one more piece of a file.
 const BLOCK_BYTES: u64 = 4096;
 
+/// A folder is left alone for so many times as long as it took to look through it: a plugin that runs into its quota over
+/// and over has the host look for a tenth of the time.
+const PAUSE: u32 = 9;
+
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// What one folder holds.
 pub(crate) struct Account {
     handle: File,
     open: OpenHandles,
     used: Mutex<Used>,
     /// Held by whoever looks through the folder: the others wait for what is found.
-    looking: tokio::sync::Mutex<()>,
+    looking: Arc<tokio::sync::Mutex<Option<Look>>>,
+}
+
+/// The last look through a folder.
+#[derive(Clone, Copy)]
+struct Look {
+    /// How many there have been with it.
+    number: u64,
+    begun: Instant,
+    took: Duration,
+    /// How many files it went up to.
+    files_max: u64,
+    outcome: Result<(), Full>,
+}
+
+impl Look {
+    /// When there may be another one.
+    fn next(&self) -> Instant {
+        self.begun + self.took + self.took.saturating_mul(PAUSE).min(PAUSE_MAX)
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -71,7 +100,7 @@ impl Account {
             handle,
             open: OpenHandles::default(),
             used: Mutex::default(),
-            looking: tokio::sync::Mutex::new(()),
+            looking: Arc::default(),
         }
     }
 
@@ -96,7 +125,21 @@ impl Account {
         Ok(named + self.open.nameless()?)
     }
 
-    fn look(&self, files_max: u64) -> Result<(), Full> {
+    /// Looks, and lets the next one look. Blocks.
+    fn look(&self, files_max: u64, mut last: OwnedMutexGuard<Option<Look>>) -> Result<(), Full> {
+        let begun = Instant::now();
+        let outcome = self.recount(files_max);
+        *last = Some(Look {
+            number: last.map_or(1, |it| it.number + 1),
+            begun,
+            took: begun.elapsed(),
+            files_max,
+            outcome,
+        });
+        outcome
+    }
+
+    fn recount(&self, files_max: u64) -> Result<(), Full> {
         self.used().meanwhile = Contents::default();
         let counted = self.count(files_max);
         let mut used = self.used();
@@ -160,11 +203,20 @@ impl Quota {
         self.try_room(file)
     }
 
-    /// Looks through the folder, on a thread that may block.
+    /// Looks through the folder, on a thread that may block, once it has been left alone for long enough. A look is brought
+    /// to its end, whether or not anybody still waits for it, and there is one at a time.
     pub(crate) async fn look(&self) -> Result<(), Full> {
-        let _looking = self.account.looking.lock().await;
+        let asked = Instant::now();
         let (account, files_max) = (Arc::clone(&self.account), self.files_max);
-        let look = move || account.look(files_max);
+        let last = Arc::clone(&account.looking).lock_owned().await;
+        if let Some(look) = *last {
+            // Somebody looked while this one waited.
+            if look.begun >= asked && look.files_max >= files_max {
+                return look.outcome;
+            }
+            pause(look.next()).await;
+        }
+        let look = move || account.look(files_max, last);
         match Handle::try_current() {
             Ok(runtime) => runtime
                 .spawn_blocking(look)
@@ -195,9 +247,18 @@ impl Quota {
     }
 }
 
+/// Time passes only for those who are polled by a runtime.
+async fn pause(until: Instant) {
+    if Handle::try_current().is_ok() {
+        sleep_until(until.into()).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
+    use futures_util::stream::{FuturesUnordered, StreamExt};
     use std::fs;
 
     fn quota(bytes_max: u64, files_max: u64) -> (tempfile::TempDir, Quota) {
@@ -258,6 +319,39 @@ mod tests {
         assert_eq!(quota.account.used().there.files, 0);
         assert_eq!(quota.account.opened(&held).unwrap(), 0);
         assert!(quota.try_bytes(40 << 10).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_looked_through_for_a_tenth_of_the_time_at_most() {
+        let (place, quota) = quota(1 << 20, 1000);
+        for number in 0..500 {
+            fs::write(place.path().join(number.to_string()), "").unwrap();
+        }
+        let (begun, mut taken) = (Instant::now(), Duration::ZERO);
+        for _ in 0..5 {
+            assert!(begun.elapsed() >= taken * (1 + PAUSE));
+            quota.look().await.unwrap();
+            taken += quota.account.looking.lock().await.unwrap().took;
+        }
+        assert!(taken > Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_look_have_what_it_found() {
+        let (_place, quota) = quota(1 << 20, 1000);
+        let gate = Arc::clone(&quota.account.looking).lock_owned().await;
+        let mut looks: FuturesUnordered<_> = (0..64).map(|_| quota.look()).collect();
+        // Each has asked, and waits.
+        assert!(looks.next().now_or_never().is_none());
+        drop(gate);
+        while let Some(looked) = looks.next().await {
+            looked.unwrap();
+        }
+        let number = async || quota.account.looking.lock().await.unwrap().number;
+        assert_eq!(number().await, 1);
+        // The control: who asks later looks again.
+        quota.look().await.unwrap();
+        assert_eq!(number().await, 2);
     }
 
     #[tokio::test]
