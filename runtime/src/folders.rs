@@ -3,6 +3,7 @@
 mod account;
 mod census;
 mod open;
+mod share;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,16 +11,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+pub(crate) use account::{Account, Full, Reserved};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use tokio::sync::Semaphore;
-
-pub(crate) use account::{Account, Full, Reserved};
+use share::Openings;
+pub(crate) use share::{Seat, Share, StoreShare, Taken};
 
 use crate::{FolderAccess, FolderGrant, GrammarError, Limits};
-
-/// Files that all plugins together may have open, at the most.
-const DESCRIPTORS_MAX: u64 = 4096;
 
 /// The folder in which the operator makes folders for plugins.
 #[derive(Clone)]
@@ -27,8 +25,7 @@ pub struct FolderRoot(Arc<Root>);
 
 struct Root {
     descriptor: OwnedFd,
-    /// One permit for each file that plugins may have open.
-    descriptors: Arc<Semaphore>,
+    openings: Openings,
     /// What is known of each folder that some plugin has.
     accounts: Mutex<HashMap<String, Weak<Account>>>,
 }
@@ -41,8 +38,6 @@ pub(crate) struct Folder {
     pub(crate) account: Arc<Account>,
     /// What may be written to it; none where nothing may.
     pub(crate) quota: Option<Quota>,
-    /// One permit for each file that all plugins together may have open.
-    pub(crate) descriptors: Arc<Semaphore>,
 }
 
 /// A folder's account as one entry may use it.
@@ -65,7 +60,7 @@ impl FolderRoot {
             .map_err(|fault| GrammarError::new("root of folders", &shown, &fault))?;
         Ok(Self(Arc::new(Root {
             descriptor,
-            descriptors: Arc::new(Semaphore::new(descriptors_max())),
+            openings: Openings::of_process(),
             accounts: Mutex::default(),
         })))
     }
@@ -94,8 +89,12 @@ impl FolderRoot {
             handle,
             account,
             quota,
-            descriptors: Arc::clone(&self.0.descriptors),
         })
+    }
+
+    /// What the stores of an entry may have open, in all its folders.
+    pub(crate) fn share(&self, entry: &str) -> Arc<Share> {
+        self.0.openings.share(entry)
     }
 
     fn beneath(&self, name: &str) -> Result<File, String> {
@@ -127,13 +126,6 @@ impl FolderRoot {
         accounts.insert(name.to_owned(), Arc::downgrade(&account));
         Ok(account)
     }
-}
-
-/// A quarter of what this process may have open; the rest is for its connections and its own files.
-fn descriptors_max() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let quarter = limit.map_or(DESCRIPTORS_MAX, |limit| limit / 4);
-    usize::try_from(quarter.min(DESCRIPTORS_MAX)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -50,7 +50,6 @@ async fn act(_: &Hostile, call: Call<'_>) -> Answer {
         "make-files" => return data(&make_files(&path, len)),
         "hoard" => return data(&hoard(&path, len)),
         "open-files" => return data(&open_files(&path, len)),
-        "open-listings" => return data(&open_listings(&path, len)),
         _ => Err(io::ErrorKind::Unsupported.into()),
     };
     data(&done.unwrap_or_else(|error| told(&error)))
@@ -127,16 +126,6 @@ fn open_files(path: &str, len: u64) -> Value {
     let mut held = Vec::new();
     let outcome = (0..len).try_for_each(|_| {
         held.push(File::open(path)?);
-        Ok(())
-    });
-    counted("held", held.len() as u64, outcome)
-}
-
-/// How many of `len` listings of one folder could be held at once.
-fn open_listings(path: &str, len: u64) -> Value {
-    let mut held = Vec::new();
-    let outcome = (0..len).try_for_each(|_| {
-        held.push(fs::read_dir(path)?);
         Ok(())
     });
     counted("held", held.len() as u64, outcome)

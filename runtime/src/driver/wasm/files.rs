@@ -4,8 +4,9 @@
 //! What is our own: which folder a handle belongs to, how many are open, how much is written, and what no guest may make.
 
 mod descriptor;
-mod seats;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,9 +20,8 @@ use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{FsError, FsResult};
 
 use super::store::StoreState;
-use crate::folders::{Folder, FolderRoot, Full};
-use crate::{Grants, HostCallOutcome, LaunchError, Limits};
-use seats::{Seat, Seats};
+use crate::folders::{Folder, Full, Seat, Share, StoreShare, Taken};
+use crate::{FolderRoot, Grants, HostCallOutcome, LaunchError, Limits};
 use stream::Refused;
 use types::ErrorCode;
 
@@ -36,7 +36,11 @@ pub(super) fn link(linker: &mut Linker<StoreState>) -> Result<()> {
 
 /// The folders that one mount's stores begin with.
 #[derive(Default)]
-pub(super) struct Granted(Vec<Preopen>);
+pub(super) struct Granted {
+    preopens: Vec<Preopen>,
+    /// What they may have open of them; none where there are no folders.
+    share: Option<Arc<Share>>,
+}
 
 struct Preopen {
     folder: Arc<Folder>,
@@ -44,11 +48,12 @@ struct Preopen {
 }
 
 impl Granted {
-    /// Opens every folder that is granted.
+    /// Opens every folder that is granted to an entry.
     pub(super) fn open(
         root: Option<&FolderRoot>,
         grants: &Grants,
         limits: &Limits,
+        entry: &str,
         plugin: &str,
     ) -> Result<Self, LaunchError> {
         let opened = grants.folders().map(|grant| {
@@ -62,7 +67,15 @@ impl Granted {
             let folder = root.folder(grant, limits).map_err(|it| fault(&it))?;
             Preopen::of(folder).map_err(|error| fault(&error.to_string()))
         });
-        Ok(Self(opened.collect::<Result<_, _>>()?))
+        Ok(Self {
+            preopens: opened.collect::<Result<_, _>>()?,
+            share: root.map(|root| root.share(entry)),
+        })
+    }
+
+    /// Whether there is any.
+    pub(super) fn has_folders(&self) -> bool {
+        !self.preopens.is_empty()
     }
 }
 
@@ -85,7 +98,9 @@ pub(super) struct Files {
     granted: Arc<Granted>,
     context: WasiFilesystemCtx,
     open: HashMap<u32, Open>,
-    seats: Seats,
+    listings: HashMap<u32, Arc<Seat>>,
+    /// Made when it is first asked for: most stores never do.
+    share: Option<StoreShare>,
 }
 
 /// What is known of a handle besides what it is.
@@ -103,8 +118,19 @@ impl Files {
             granted: Arc::clone(granted),
             context: WasiFilesystemCtx::default(),
             open: HashMap::new(),
-            seats: Seats::default(),
+            listings: HashMap::new(),
+            share: None,
         }
+    }
+
+    /// A seat of its store, or why there is none; only what has folders is ever asked for one.
+    fn seat(
+        &mut self,
+        take: impl FnOnce(&StoreShare) -> Result<Arc<Seat>, Taken>,
+    ) -> FsResult<Arc<Seat>> {
+        let share = self.granted.share.as_ref().ok_or(ErrorCode::Quota)?;
+        let share = self.share.get_or_insert_with(|| share.of_store());
+        take(share).map_err(|_| ErrorCode::Quota.into())
     }
 }
 
@@ -136,8 +162,8 @@ impl preopens::Host for StoreState {
     fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
         self.noted(PREOPENS);
         let granted = Arc::clone(&self.files.granted);
-        let mut given = Vec::with_capacity(granted.0.len());
-        for preopen in &granted.0 {
+        let mut given = Vec::with_capacity(granted.preopens.len());
+        for preopen in &granted.preopens {
             let handle = self.table.push(Descriptor::Dir(preopen.dir.clone()))?;
             let folder = Arc::clone(&preopen.folder);
             let open = Open { folder, seat: None };

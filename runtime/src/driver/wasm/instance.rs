@@ -43,10 +43,11 @@ impl<C: Class> WasmInstance<C> {
         folders: Option<&FolderRoot>,
         step_limit: Duration,
     ) -> Result<Self, LaunchError> {
-        let place = threads.place(&plan.limits);
-        let folders = Granted::open(folders, &plan.grants, &plan.limits, &plan.label)?;
+        let entry = format!("{}/{}", plan.plugin_type, plan.label);
+        let folders = Granted::open(folders, &plan.grants, &plan.limits, &entry, &plan.label)?;
+        let place = threads.place(&plan.limits, folders.has_folders());
         let plugin_type = plan.plugin_type;
-        let mount = Arc::new(mount(plan, engine, compiled, folders));
+        let mount = Arc::new(mount(plan, &entry, engine, compiled, folders));
         let description = describe(&mount, &place, step_limit).await?;
         check_description(&mount.label, plugin_type, &compiled.facts, &description)?;
         set_up(&mount, &place, step_limit).await?;
@@ -192,13 +193,13 @@ impl<C: Class> Instance for WasmInstance<C> {
 
 fn mount<C: Class>(
     mut plan: LaunchPlan,
+    entry: &str,
     engine: &Shared<C>,
     compiled: &Compiled<C>,
     folders: Granted,
 ) -> Mount<C> {
     let isolation = plan.limits.isolation;
-    let entry = format!("{}/{}", plan.plugin_type, plan.label);
-    let share = engine.share(&entry, plan.limits.stores.min(C::STORES_MAX / 4));
+    let share = engine.share(entry, plan.limits.stores.min(C::STORES_MAX / 4));
     plan.limits.idle_stores = plan.limits.idle_stores.min(C::IDLE_MAX);
     let pool = Pool::new(&plan.limits, &share);
     Mount {

@@ -18,6 +18,10 @@ use crate::{CallError, Limits, Profile};
 /// place and 16.5 µs on a thread of its own, where the bare call into the guest took 1.4 µs.
 const IN_PLACE_MEMORY_BYTES_MAX: u64 = 16 << 20;
 
+/// Threads that wait for files at once, of all guests. What else is asked of files waits for one of them; with a file system
+/// that hangs they are all that is lost.
+const BLOCKING_THREADS_MAX: usize = 64;
+
 /// How much lower than the server's own threads the guests' are, in steps of `nice`.
 const NICENESS: i32 = 10;
 
@@ -31,6 +35,7 @@ impl GuestThreads {
     pub(super) fn start() -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(available_parallelism().map_or(1, usize::from))
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
             .thread_name("palisade-guest")
             .on_thread_start(lower_priority)
             // Alarms are looked at after every slice of a guest, so that a deadline is not late by sixty of them.
@@ -42,11 +47,12 @@ impl GuestThreads {
         })
     }
 
-    /// Where an entry with these limits runs.
-    pub(super) fn place(&self, limits: &Limits) -> Place {
+    /// Where an entry with these limits runs. Whatever waits for files does so on threads that belong to the runtime on
+    /// which the guest runs: what has folders runs on this one, and never keeps the server's own threads waiting.
+    pub(super) fn place(&self, limits: &Limits, has_folders: bool) -> Place {
         // A large component takes milliseconds to be instantiated alone.
         let is_short = limits.memory_bytes <= IN_PLACE_MEMORY_BYTES_MAX;
-        if is_short && limits.profile == Profile::Ordinary {
+        if is_short && limits.profile == Profile::Ordinary && !has_folders {
             return Place::Here;
         }
         let runtime = self.runtime.as_ref();
@@ -138,18 +144,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_ordinary_guest_with_little_memory_runs_in_place() {
+    fn only_an_ordinary_guest_with_little_memory_and_no_folders_runs_in_place() {
         let threads = GuestThreads::start().expect("threads can be started");
-        let place = |memory_bytes, profile| {
-            threads.place(&Limits {
+        let place = |memory_bytes, profile, has_folders| {
+            let limits = Limits {
                 memory_bytes,
                 profile,
                 ..Limits::default()
-            })
+            };
+            threads.place(&limits, has_folders)
         };
-        assert!(matches!(place(16 << 20, Profile::Ordinary), Place::Here));
-        for (memory_bytes, profile) in [(64 << 20, Profile::Ordinary), (16 << 20, Profile::Large)] {
-            assert!(matches!(place(memory_bytes, profile), Place::Threads(_)));
+        let here = place(16 << 20, Profile::Ordinary, false);
+        assert!(matches!(here, Place::Here));
+        for (memory_bytes, profile, has_folders) in [
+            (64 << 20, Profile::Ordinary, false),
+            (16 << 20, Profile::Large, false),
+            (16 << 20, Profile::Ordinary, true),
+        ] {
+            let place = place(memory_bytes, profile, has_folders);
+            assert!(matches!(place, Place::Threads(_)));
         }
     }
 }

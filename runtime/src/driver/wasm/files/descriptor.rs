@@ -13,7 +13,7 @@ use wasmtime_wasi::runtime::spawn_blocking;
 
 use super::stream::{Reading, Writing};
 use super::{Open, StoreState, TYPES};
-use crate::folders::Folder;
+use crate::folders::{Folder, StoreShare};
 
 type Handle = Resource<Descriptor>;
 
@@ -35,7 +35,6 @@ impl HostDescriptor for StoreState {
         "descriptor.get-flags" get_flags() -> DescriptorFlags;
         "descriptor.get-type" get_type() -> types::DescriptorType;
         "descriptor.set-times" set_times(access: types::NewTimestamp, change: types::NewTimestamp) -> ();
-        "descriptor.read-directory" read_directory() -> Resource<types::DirectoryEntryStream>;
         "descriptor.sync" sync() -> ();
         "descriptor.stat" stat() -> types::DescriptorStat;
         "descriptor.stat-at" stat_at(flags: types::PathFlags, path: String) -> types::DescriptorStat;
@@ -66,6 +65,16 @@ impl HostDescriptor for StoreState {
         if let Ok((bytes, _)) = &outcome {
             self.meter.charge(bytes.len()).await;
         }
+        self.told(outcome)
+    }
+
+    /// A listing is held as a whole until it is dropped.
+    async fn read_directory(
+        &mut self,
+        handle: Handle,
+    ) -> FsResult<Resource<types::DirectoryEntryStream>> {
+        self.called(TYPES, "descriptor.read-directory", 0).await;
+        let outcome = self.list(handle).await;
         self.told(outcome)
     }
 
@@ -212,6 +221,7 @@ impl HostDirectoryEntryStream for StoreState {
     }
 
     fn drop(&mut self, stream: Resource<types::DirectoryEntryStream>) -> Result<()> {
+        self.files.listings.remove(&stream.rep());
         HostDirectoryEntryStream::drop(&mut self.unguarded(), stream)
     }
 }
@@ -226,8 +236,7 @@ impl StoreState {
         mut flags: DescriptorFlags,
     ) -> FsResult<Handle> {
         let folder = self.known(&handle)?.folder;
-        let seat = self.files.seats.take(&folder.descriptors);
-        let seat = seat.ok_or(ErrorCode::Quota)?;
+        let seat = self.files.seat(StoreShare::file)?;
         let _room = match &folder.quota {
             Some(quota) if open_flags.contains(OpenFlags::CREATE) => Some(quota.file().await?),
             _ => None,
@@ -281,6 +290,13 @@ impl StoreState {
             HostDescriptor::set_size(&mut self.unguarded(), file, 0).await?;
         }
         Ok(())
+    }
+
+    async fn list(&mut self, handle: Handle) -> FsResult<Resource<types::DirectoryEntryStream>> {
+        let seat = self.files.seat(StoreShare::listing)?;
+        let listing = HostDescriptor::read_directory(&mut self.unguarded(), handle).await?;
+        self.files.listings.insert(listing.rep(), seat);
+        Ok(listing)
     }
 
     async fn create_directory(&mut self, handle: Handle, path: String) -> FsResult<()> {

@@ -9,8 +9,7 @@ use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 
-use super::seats::Seat;
-use crate::folders::{Full, Quota, Reserved};
+use crate::folders::{Full, Quota, Reserved, Seat};
 
 /// A stream from a file.
 pub(super) struct Reading {
