@@ -39,6 +39,7 @@ mod recorder;
 mod services;
 mod settings;
 mod store;
+mod streams;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -19,6 +19,9 @@ const RANDOM_BYTES_MAX: u32 = 65_536;
 /// What the host does for a guest before it lets others have the thread, in units that [`Meter::charge`] counts.
 const SLICE: usize = 1 << 20;
 
+/// What a guest may owe at the most for calls that cannot wait: more than a stream takes in single bytes.
+const OWED_MAX: usize = 16 * SLICE;
+
 /// What a host call costs however little it carries. A guest that only calls the host uses hardly any fuel.
 const CALL_COST: usize = 1 << 10;
 
@@ -29,11 +32,26 @@ pub(super) struct Meter(usize);
 impl Meter {
     /// Counts a call that carries so many bytes.
     pub(super) async fn charge(&mut self, bytes: usize) {
-        self.0 += CALL_COST + bytes;
-        if self.0 >= SLICE {
+        self.owe(bytes);
+        if self.is_due() {
             self.0 = 0;
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Counts a call that cannot wait; the next one that can does so for it.
+    pub(super) fn owe(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_add(CALL_COST).saturating_add(bytes);
+    }
+
+    /// Whether others should have the thread.
+    pub(super) fn is_due(&self) -> bool {
+        self.0 >= SLICE
+    }
+
+    /// Whether others should have had it long ago.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.0 >= OWED_MAX
     }
 }
 

@@ -9,9 +9,15 @@ use std::time::Duration;
 
 use super::compile::{Compiled as Loaded, compile};
 use super::engine::{Class, Ordinary, Shared};
+use super::files::{Files, Granted};
 use super::instance::WasmInstance;
+use super::limiter::{Held, Limiter};
 use super::load::OwnWork;
+use super::recorder::Recorder;
+use super::services::{Meter, bounded_table};
+use super::store::StoreState;
 use super::threads::GuestThreads;
+use super::wasi::{Wasi, environment};
 use crate::driver::Instance;
 use crate::driver::testing::{plan, services};
 use crate::services::{Deadline, MountServices};
@@ -73,6 +79,21 @@ async fn load_and_start<C: Class>(
     let step_limit = Duration::from_secs(5);
     let instance = WasmInstance::start(plan, &shared, &loaded, threads, None, step_limit).await?;
     Ok(Running { instance, services })
+}
+
+/// What the host knows of a store before a guest is in it.
+pub(super) fn state(granted: &Arc<Granted>) -> StoreState {
+    let limits = Limits::default();
+    StoreState {
+        scope: None,
+        meter: Meter::default(),
+        table: bounded_table(),
+        open_transactions: 0,
+        wasi: Wasi::new(&services(&limits), &environment(&[])),
+        files: Files::new(granted),
+        recorder: Recorder::new(),
+        limiter: Limiter::new(&limits, Held::of(&Arc::default())),
+    }
 }
 
 impl<C: Class> Running<C> {

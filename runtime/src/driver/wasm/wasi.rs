@@ -30,9 +30,7 @@ pub(super) fn link(linker: &mut Linker<StoreState>) -> Result<()> {
     link_cli(linker)?;
     io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
     io::poll::add_to_linker::<_, HasSelf<StoreState>>(linker, |state| state)?;
-    io::streams::add_to_linker::<_, Table>(linker, |state| {
-        &mut state.noted("wasi:io/streams").table
-    })?;
+    io::streams::add_to_linker::<_, HasSelf<StoreState>>(linker, |state| state)?;
     wasi_clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, |state| {
         state.noted("wasi:clocks/wall-clock").clocks()
     })?;

@@ -14,13 +14,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     PathFlags,
 };
 
-use super::{ErrorCode, Files, FsResult, Granted, StoreState};
-use crate::driver::wasm::limiter::{Held, Limiter};
-use crate::driver::wasm::recorder::Recorder;
-use crate::driver::wasm::services::{Meter, bounded_table};
-use crate::driver::wasm::testing::services;
+use super::{ErrorCode, FsResult, Granted, StoreState};
+use crate::driver::wasm::testing::state;
 use crate::driver::wasm::threads::{GuestThreads, Place};
-use crate::driver::wasm::wasi::{Wasi, environment};
 use crate::services::Deadline;
 use crate::{CallError, FolderRoot, Grants, Limits};
 
@@ -41,17 +37,7 @@ fn root() -> (TempDir, FolderRoot) {
 
 /// What a store has before a guest is in it, and its folder.
 fn store(granted: &Arc<Granted>) -> (StoreState, u32) {
-    let limits = Limits::default();
-    let mut store = StoreState {
-        scope: None,
-        meter: Meter::default(),
-        table: bounded_table(),
-        open_transactions: 0,
-        wasi: Wasi::new(&services(&limits), &environment(&[])),
-        files: Files::new(granted),
-        recorder: Recorder::new(),
-        limiter: Limiter::new(&limits, Held::of(&Arc::default())),
-    };
+    let mut store = state(granted);
     let folder = store.get_directories().unwrap().remove(0).0.rep();
     (store, folder)
 }
