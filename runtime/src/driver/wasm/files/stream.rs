@@ -45,8 +45,6 @@ pub(super) struct Writing {
     pub(super) quota: Quota,
     /// Where the next piece goes; none when it goes to the end.
     pub(super) at: Option<u64>,
-    /// Room for the piece that is being written.
-    reserved: Option<Reserved>,
     /// What came of the last look for room, when there was none.
     full: Option<Full>,
     _seat: Option<Arc<Seat>>,
@@ -63,7 +61,6 @@ impl Writing {
             inner,
             quota,
             at,
-            reserved: None,
             full: None,
             _seat: seat,
         }
@@ -76,6 +73,19 @@ impl Writing {
     }
 }
 
+/// What is being written, with the room that it takes until it is: a request that is given up does not stop a write that
+/// has begun.
+struct Piece {
+    bytes: Bytes,
+    _room: Reserved,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 #[async_trait]
 impl OutputStream for Writing {
     fn check_write(&mut self) -> StreamResult<usize> {
@@ -83,7 +93,6 @@ impl OutputStream for Writing {
         if permit == 0 {
             return Ok(0);
         }
-        self.reserved = None;
         if self.length_left() == 0 {
             return Err(failed(ErrorCode::FileTooLarge));
         }
@@ -101,9 +110,10 @@ impl OutputStream for Writing {
         if length > self.length_left() {
             return Err(failed(ErrorCode::FileTooLarge));
         }
-        let reserved = self.quota.try_bytes(length);
-        self.reserved = Some(reserved.map_err(|full| failed(code(full)))?);
-        self.inner.write(bytes)?;
+        let room = self.quota.try_bytes(length);
+        let room = room.map_err(|full| failed(code(full)))?;
+        let piece = Piece { bytes, _room: room };
+        self.inner.write(Bytes::from_owner(piece))?;
         self.at = self.at.map(|at| at.saturating_add(length));
         Ok(())
     }
@@ -153,6 +163,7 @@ pub(super) fn code(full: Full) -> ErrorCode {
 mod tests {
     use super::*;
     use crate::{FolderRoot, Grants, Limits};
+    use std::sync::Mutex;
     use wasmtime::component::ResourceTable;
     use wasmtime_wasi::filesystem::{
         Descriptor, File, FsPerms, OpenMode, WasiFilesystemCtx, WasiFilesystemCtxView,
@@ -197,6 +208,48 @@ mod tests {
             }
         }
         panic!("everything was taken")
+    }
+
+    /// A file that has not written yet what it was given.
+    struct Slow(Arc<Mutex<Vec<Bytes>>>);
+
+    #[async_trait]
+    impl Pollable for Slow {
+        async fn ready(&mut self) {}
+    }
+
+    impl OutputStream for Slow {
+        fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+            self.0.lock().unwrap().push(bytes);
+            Ok(())
+        }
+
+        fn flush(&mut self) -> StreamResult<()> {
+            Ok(())
+        }
+
+        fn check_write(&mut self) -> StreamResult<usize> {
+            Ok(4096)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_piece_takes_its_room_until_it_is_written_whoever_still_waits() {
+        let place = tempfile::tempdir().unwrap();
+        let quota = quota(place.path(), 64 << 10);
+        quota.look().await.unwrap();
+        let empty = quota.writable();
+        let unwritten = Arc::new(Mutex::new(Vec::new()));
+        let slow = Box::new(Slow(Arc::clone(&unwritten)));
+        let mut stream = Writing::new(slow, quota.clone(), Some(0), None);
+        stream.write(Bytes::from_static(&[1; 4096])).unwrap();
+        // Its store is gone, and somebody looks before the piece is on the disk.
+        drop(stream);
+        quota.look().await.unwrap();
+        assert!(quota.writable() < empty);
+        unwritten.lock().unwrap().clear();
+        quota.look().await.unwrap();
+        assert_eq!(quota.writable(), empty);
     }
 
     #[tokio::test]
