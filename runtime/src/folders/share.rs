@@ -13,11 +13,17 @@ const FILES_MAX: u64 = 4096;
 /// Folders that all plugins together may be listing. The server holds each listing as a whole.
 const LISTINGS_MAX: usize = 256;
 
+/// Streams of files that all plugins together may have. The server holds up to 64 KiB for each.
+const STREAMS_MAX: usize = 2048;
+
 /// Files that one store may have open: as many as a plugin that serves one request has use for.
 pub(crate) const FILES_OF_STORE_MAX: usize = 64;
 
 /// Folders that one store may be listing: one for each level of a deep tree.
 pub(crate) const LISTINGS_OF_STORE_MAX: usize = 16;
+
+/// Streams of files that one store may have: one to read and one to write for each file.
+pub(crate) const STREAMS_OF_STORE_MAX: usize = 2 * FILES_OF_STORE_MAX;
 
 /// How many entries there would have to be to take everything.
 const SHARES: usize = 4;
@@ -26,6 +32,7 @@ const SHARES: usize = 4;
 pub(super) struct Openings {
     files: Limited,
     listings: Limited,
+    streams: Limited,
     entries: Mutex<HashMap<String, Weak<Share>>>,
 }
 
@@ -34,6 +41,7 @@ pub(crate) struct Share {
     entry: String,
     files: [Limited; 2],
     listings: [Limited; 2],
+    streams: [Limited; 2],
     is_told: AtomicBool,
 }
 
@@ -42,6 +50,7 @@ pub(crate) struct StoreShare {
     share: Arc<Share>,
     files: Limited,
     listings: Limited,
+    streams: Limited,
 }
 
 /// So many, and whose they are.
@@ -52,7 +61,7 @@ struct Limited {
     left: Arc<Semaphore>,
 }
 
-/// Held by whatever keeps something open: a handle and each stream of it, or a listing.
+/// Held by whatever keeps something open: a handle and each stream of it; a listing; a stream.
 pub(crate) struct Seat {
     _permits: Vec<OwnedSemaphorePermit>,
 }
@@ -67,13 +76,14 @@ pub(crate) struct Taken {
 impl Openings {
     /// As much as this process can afford.
     pub(super) fn of_process() -> Self {
-        Self::new(files_max(), LISTINGS_MAX)
+        Self::new(files_max(), LISTINGS_MAX, STREAMS_MAX)
     }
 
-    fn new(files_max: usize, listings_max: usize) -> Self {
+    fn new(files_max: usize, listings_max: usize, streams_max: usize) -> Self {
         Self {
             files: Limited::of("this server", files_max),
             listings: Limited::of("this server", listings_max),
+            streams: Limited::of("this server", streams_max),
             entries: Mutex::default(),
         }
     }
@@ -92,6 +102,10 @@ impl Openings {
                 self.listings.part(LISTINGS_OF_STORE_MAX),
                 self.listings.clone(),
             ],
+            streams: [
+                self.streams.part(STREAMS_OF_STORE_MAX),
+                self.streams.clone(),
+            ],
             is_told: AtomicBool::new(false),
         });
         entries.insert(entry.to_owned(), Arc::downgrade(&share));
@@ -106,6 +120,7 @@ impl Share {
             share: Arc::clone(self),
             files: Limited::of("its store", FILES_OF_STORE_MAX),
             listings: Limited::of("its store", LISTINGS_OF_STORE_MAX),
+            streams: Limited::of("its store", STREAMS_OF_STORE_MAX),
         }
     }
 
@@ -127,6 +142,11 @@ impl StoreShare {
     /// A seat for a listing of a folder.
     pub(crate) fn listing(&self) -> Result<Arc<Seat>, Taken> {
         self.seat("listings", &self.listings, &self.share.listings)
+    }
+
+    /// A seat for a stream of a file.
+    pub(crate) fn stream(&self) -> Result<Arc<Seat>, Taken> {
+        self.seat("streams", &self.streams, &self.share.streams)
     }
 
     fn seat(&self, what: &str, own: &Limited, shared: &[Limited]) -> Result<Arc<Seat>, Taken> {
@@ -194,8 +214,9 @@ mod tests {
         for (take, share) in [
             (StoreShare::file as fn(&_) -> _, 100),
             (StoreShare::listing, 20),
+            (StoreShare::stream, 150),
         ] {
-            let openings = Openings::new(400, 80);
+            let openings = Openings::new(400, 80, 600);
             let (held, why) = all_of(&openings.share("greedy"), take);
             let expected = Taken {
                 whose: "its entry",
@@ -211,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_store_has_its_own_and_the_server_has_an_end() {
-        let openings = Openings::new(100, 20);
+        let openings = Openings::new(100, 20, 100);
         let share = openings.share("one");
         let store = share.of_store();
         let seats: Vec<_> = std::iter::from_fn(|| store.file().ok()).collect();

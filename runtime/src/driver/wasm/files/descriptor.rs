@@ -13,9 +13,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
 use wasmtime_wasi::runtime::spawn_blocking;
 
-use super::stream::{Reading, Writing};
+use super::stream::{Reading, Seats, Writing};
 use super::{Open, StoreState, TYPES};
-use crate::folders::{Folder, StoreShare};
+use crate::folders::{Folder, Seat, StoreShare};
 
 type Handle = Resource<Descriptor>;
 
@@ -172,10 +172,8 @@ impl HostDescriptor for StoreState {
         let open = self.known(&handle)?;
         let inner = HostDescriptor::read_via_stream(&mut self.unguarded(), handle, offset)?;
         let inner = self.table.delete(inner)?;
-        let reading: DynInputStream = Box::new(Reading {
-            inner,
-            _seat: open.seat,
-        });
+        let _seats = self.stream_seats(open.seat)?;
+        let reading: DynInputStream = Box::new(Reading { inner, _seats });
         Ok(self.table.push(reading)?)
     }
 
@@ -347,6 +345,14 @@ impl StoreState {
         }
     }
 
+    /// A stream holds what it has read, or is writing.
+    fn stream_seats(&mut self, of_file: Option<Arc<Seat>>) -> FsResult<Seats> {
+        Ok(Seats {
+            _of_file: of_file,
+            _own: Some(self.files.seat(StoreShare::stream)?),
+        })
+    }
+
     fn writing(
         &mut self,
         open: Open,
@@ -356,7 +362,8 @@ impl StoreState {
         let inner = self.table.delete(inner)?;
         let quota = open.folder.quota.clone();
         let quota = quota.ok_or(ErrorCode::NotPermitted)?;
-        let writing: DynOutputStream = Box::new(Writing::new(inner, quota, at, open.seat));
+        let seats = self.stream_seats(open.seat)?;
+        let writing: DynOutputStream = Box::new(Writing::new(inner, quota, at, seats));
         Ok(self.table.push(writing)?)
     }
 }

@@ -11,10 +11,17 @@ use wasmtime_wasi::p2::{
 
 use crate::folders::{Full, Quota, Reserved, Seat};
 
+/// What a stream keeps: its file open, and its own place among the streams.
+#[derive(Default)]
+pub(super) struct Seats {
+    pub(super) _of_file: Option<Arc<Seat>>,
+    pub(super) _own: Option<Arc<Seat>>,
+}
+
 /// A stream from a file.
 pub(super) struct Reading {
     pub(super) inner: DynInputStream,
-    pub(super) _seat: Option<Arc<Seat>>,
+    pub(super) _seats: Seats,
 }
 
 #[async_trait]
@@ -47,22 +54,17 @@ pub(super) struct Writing {
     pub(super) at: Option<u64>,
     /// What came of the last look for room, when there was none.
     full: Option<Full>,
-    _seat: Option<Arc<Seat>>,
+    _seats: Seats,
 }
 
 impl Writing {
-    pub(super) fn new(
-        inner: DynOutputStream,
-        quota: Quota,
-        at: Option<u64>,
-        seat: Option<Arc<Seat>>,
-    ) -> Self {
+    pub(super) fn new(inner: DynOutputStream, quota: Quota, at: Option<u64>, seats: Seats) -> Self {
         Self {
             inner,
             quota,
             at,
             full: None,
-            _seat: seat,
+            _seats: seats,
         }
     }
 
@@ -196,7 +198,7 @@ mod tests {
         };
         let inner = HostDescriptor::write_via_stream(&mut files, file, at);
         let inner = table.delete(inner.ok().unwrap()).unwrap();
-        let mut stream = Writing::new(inner, quota, Some(at), None);
+        let mut stream = Writing::new(inner, quota, Some(at), Seats::default());
         for _ in 0..1000 {
             let written = stream.blocking_write_and_flush(Bytes::from(vec![1; 4096]));
             match written.await {
@@ -241,7 +243,7 @@ mod tests {
         let empty = quota.writable();
         let unwritten = Arc::new(Mutex::new(Vec::new()));
         let slow = Box::new(Slow(Arc::clone(&unwritten)));
-        let mut stream = Writing::new(slow, quota.clone(), Some(0), None);
+        let mut stream = Writing::new(slow, quota.clone(), Some(0), Seats::default());
         stream.write(Bytes::from_static(&[1; 4096])).unwrap();
         // Its store is gone, and somebody looks before the piece is on the disk.
         drop(stream);

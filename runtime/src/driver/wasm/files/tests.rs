@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DirectoryEntryStream, HostDescriptor, HostDirectoryEntryStream, OpenFlags,
     PathFlags,
 };
+use wasmtime_wasi_io::bindings::wasi::io::streams::HostInputStream;
 
 use super::{ErrorCode, FsResult, Granted, StoreState};
 use crate::driver::wasm::testing::state;
@@ -81,6 +82,22 @@ async fn a_store_lists_no_more_folders_at_once_than_it_may() {
     assert!(is_quota(list(&mut store, folder).await));
     HostDirectoryEntryStream::drop(&mut store, held.remove(0)).unwrap();
     assert!(list(&mut store, folder).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_store_has_no_more_streams_of_files_than_it_may() {
+    let (_place, root) = root();
+    let (mut store, folder) = store(&granted("one", &root));
+    let file = open(&mut store, folder).await.ok().unwrap().rep();
+    let mut held = Vec::new();
+    for _ in 0..128 {
+        held.push(store.read_via_stream(lent(file), 0).ok().unwrap());
+    }
+    assert!(is_quota(store.read_via_stream(lent(file), 0)));
+    HostInputStream::drop(&mut store, held.remove(0))
+        .await
+        .unwrap();
+    assert!(store.read_via_stream(lent(file), 0).is_ok());
 }
 
 #[tokio::test]
