@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use comfy_table::{Table, presets};
-use palisade_contract::{Json, Operation, PluginType, Request, SetupConfig};
+use palisade_contract::{Json, Operation, PluginType, Request};
 use palisade_protocol::cert::Identity;
 use palisade_protocol::env::{Application, LaunchEnv};
 use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
@@ -207,14 +207,14 @@ fn plan(verified: Verified) -> anyhow::Result<LaunchPlan> {
         program: Program::Verified(verified),
         label: "bench".to_owned(),
         plugin_type: PluginType::Secret,
-        limits,
+        limits: Arc::new(limits),
         grants: Grants::default(),
         started_after: None,
         process: ProcessOptions {
             dedicated: true,
             ..ProcessOptions::default()
         },
-        config: SetupConfig::default(),
+        config: Arc::default(),
         services: MountServices::new(services),
     })
 }

@@ -59,7 +59,7 @@ pub struct LaunchPlan {
     /// What the entry says the plugin is for; the plugin must say the same.
     pub plugin_type: PluginType,
     /// What it may use.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// What it may do besides.
     pub grants: Grants,
     /// How its process is started, if it has one.
@@ -67,7 +67,7 @@ pub struct LaunchPlan {
     /// A process that mounts share is joined only if its start began after this moment: a reload asks for a new one.
     pub started_after: Option<Instant>,
     /// What the mount tells its backend.
-    pub config: SetupConfig,
+    pub config: Arc<SetupConfig>,
     /// What the host offers it, already bound to the mount.
     pub services: Arc<MountServices>,
 }

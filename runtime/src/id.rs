@@ -1,7 +1,9 @@
 //! Names that are checked once and then trusted: of plugins, versions, digests and mount paths.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
@@ -146,7 +148,7 @@ impl fmt::Debug for Digest {
 
 /// Where a mount is enabled: segments like a plugin name's, always shown with a trailing `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MountPath(String);
+pub struct MountPath(Arc<str>);
 
 impl MountPath {
     /// The path with its trailing slash.
@@ -161,7 +163,13 @@ impl FromStr for MountPath {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bare = text.trim_end_matches('/');
         check_segments("mount path", bare)?;
-        Ok(Self(format!("{bare}/")))
+        Ok(Self(format!("{bare}/").into()))
+    }
+}
+
+impl Borrow<str> for MountPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

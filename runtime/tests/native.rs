@@ -820,17 +820,17 @@ impl Host {
             program: Program::Verified(this_executable()),
             label: label.to_owned(),
             plugin_type: PluginType::Secret,
-            limits,
+            limits: Arc::new(limits),
             grants: Grants::default(),
             started_after: None,
             process: ProcessOptions {
                 args: vec!["serve".to_owned()],
                 ..ProcessOptions::default()
             },
-            config: SetupConfig {
+            config: Arc::new(SetupConfig {
                 options: options.collect::<BTreeMap<_, _>>(),
                 backend_uuid: uuid.to_owned(),
-            },
+            }),
             services: MountServices::new(config),
         }
     }

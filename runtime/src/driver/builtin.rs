@@ -69,7 +69,7 @@ impl Driver for BuiltinDriver {
 /// Makes the backend of one mount, at the launch and whenever its memory has to be forgotten.
 struct Maker {
     plugin: Arc<dyn Plugin>,
-    config: SetupConfig,
+    config: Arc<SetupConfig>,
     services: Arc<MountServices>,
     label: String,
 }
@@ -77,7 +77,7 @@ struct Maker {
 impl Maker {
     async fn make(&self, deadline: Deadline) -> Result<Arc<dyn Backend>, LaunchError> {
         let scope = self.services.setup_scope(deadline);
-        let setup = self.plugin.setup(self.config.clone(), &scope);
+        let setup = self.plugin.setup(SetupConfig::clone(&self.config), &scope);
         match guard(&self.label, deadline, setup).await {
             Ok(Ok(backend)) => Ok(Arc::from(backend)),
             Ok(Err(error)) => Err(LaunchError::Setup {
@@ -101,7 +101,7 @@ impl Maker {
 struct BuiltinInstance {
     description: Description,
     maker: Maker,
-    limits: Limits,
+    limits: Arc<Limits>,
     made: RwLock<Arc<Made>>,
 }
 
@@ -384,14 +384,14 @@ mod tests {
                 })),
                 label: "teapot v1.0.0".to_owned(),
                 plugin_type: PluginType::Secret,
-                limits: Limits {
+                limits: Arc::new(Limits {
                     message_bytes: 1000,
                     ..Limits::default()
-                },
+                }),
                 grants: Grants::default(),
                 started_after: None,
                 process: ProcessOptions::default(),
-                config,
+                config: Arc::new(config),
                 services: self.services.clone(),
             };
             let timeouts = Timeouts {

@@ -24,11 +24,11 @@ pub(crate) fn plan(limits: Limits, services: Arc<MountServices>) -> LaunchPlan {
         program: Program::Builtin(Arc::new(Unused)),
         label: "guest v1.0.0".to_owned(),
         plugin_type: PluginType::Secret,
-        limits,
+        limits: Arc::new(limits),
         grants: Grants::default(),
         started_after: None,
         process: ProcessOptions::default(),
-        config: SetupConfig::default(),
+        config: Arc::default(),
         services,
     }
 }

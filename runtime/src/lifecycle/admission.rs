@@ -1,5 +1,6 @@
 //! Who may go on to the plugin: so many at once, so many waiting, and nobody whose time is up.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
@@ -11,18 +12,18 @@ use crate::{CallError, Limits};
 /// The entrance of one mount.
 pub(crate) struct Admission {
     label: String,
-    limits: Limits,
+    limits: Arc<Limits>,
     places: Semaphore,
     waiting: AtomicU32,
 }
 
 impl Admission {
     /// An entrance with the places and the queue of `limits`.
-    pub(crate) fn new(label: &str, limits: &Limits) -> Self {
+    pub(crate) fn new(label: &str, limits: Arc<Limits>) -> Self {
         Self {
             label: label.to_owned(),
-            limits: limits.clone(),
             places: Semaphore::new(limits.concurrency as usize),
+            limits,
             waiting: AtomicU32::new(0),
         }
     }
@@ -98,7 +99,7 @@ mod tests {
             queue,
             ..Limits::default()
         };
-        Admission::new("kv", &limits)
+        Admission::new("kv", Arc::new(limits))
     }
 
     fn soon() -> Deadline {

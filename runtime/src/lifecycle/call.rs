@@ -232,7 +232,7 @@ fn decide(view: &View, dead: u64, failed_starts: u64, deadline: Deadline, label:
         (State::Draining | State::Stopped, _) => Decision::Refuse(CallError::Stopping),
         // The start that it waited for failed.
         (_, Some(error)) if view.failed_starts > failed_starts => {
-            Decision::Refuse(CallError::Launch(error.clone()))
+            Decision::Refuse(CallError::Launch(LaunchError::clone(error)))
         }
         (State::Down, _) => Decision::WakeAndWait,
         (State::Resting, _) => rest(view, deadline, label),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use palisade_contract::{Request, SpecialPaths};
 
 use super::trial::Trial;
-use super::{Gate, Prepared, special};
+use super::{Gate, Prepared, Started, special};
 use crate::driver::Instance;
 use crate::{PluginVersion, RuntimeKind};
 
@@ -23,29 +23,23 @@ pub(crate) fn running_version(prepared: &Prepared, instance: &dyn Instance) -> S
 /// An instance that serves, and what it was started from.
 pub(crate) struct Generation {
     number: u64,
-    prepared: Prepared,
+    prepared: Arc<Prepared>,
     instance: Arc<dyn Instance>,
     gate: Gate,
     trial: Option<Trial>,
-    special_paths: SpecialPaths,
+    special_paths: Arc<SpecialPaths>,
     started: Instant,
     answered: AtomicU64,
 }
 
 impl Generation {
     /// One that serves everybody at once or, `on_trial`, one request before the others.
-    pub(super) fn new(
-        number: u64,
-        prepared: Prepared,
-        instance: Arc<dyn Instance>,
-        on_trial: bool,
-    ) -> Self {
-        let said = &instance.description().special_paths;
+    pub(super) fn new(number: u64, started: Started, on_trial: bool) -> Self {
         Self {
             number,
-            special_paths: special::clip(&prepared.plan.label, said),
-            prepared,
-            instance,
+            prepared: started.prepared,
+            instance: started.instance,
+            special_paths: started.special_paths,
             gate: Gate::default(),
             trial: on_trial.then(Trial::new),
             started: Instant::now(),
@@ -74,7 +68,7 @@ impl Generation {
     }
 
     /// Paths that the plugin asked to be treated specially, as far as they are acceptable.
-    pub(crate) fn special_paths(&self) -> &SpecialPaths {
+    pub(crate) fn special_paths(&self) -> &Arc<SpecialPaths> {
         &self.special_paths
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use palisade_contract::SpecialPaths;
 use tokio::time::timeout_at;
 
-use super::Generation;
+use super::{Generation, special};
 use crate::driver::{Driver, Instance, LaunchPlan};
 use crate::services::Deadline;
 use crate::{Digest, LaunchError, PluginVersion, RuntimeKind, Timeouts};
@@ -16,7 +17,6 @@ use crate::{Digest, LaunchError, PluginVersion, RuntimeKind, Timeouts};
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything a start needs, with the artifact verified, and the facts to show about it.
-#[derive(Clone)]
 pub(crate) struct Prepared {
     /// The driver of its kind.
     pub(crate) driver: Arc<dyn Driver>,
@@ -32,18 +32,27 @@ pub(crate) struct Prepared {
     pub(crate) sha256: Option<Digest>,
 }
 
+/// An instance that was set up, and what it was started from.
+pub(crate) struct Started {
+    pub(crate) prepared: Arc<Prepared>,
+    /// The handle to it.
+    pub(crate) instance: Arc<dyn Instance>,
+    /// Paths that the plugin asked to be treated specially, as far as they are acceptable.
+    pub(crate) special_paths: Arc<SpecialPaths>,
+}
+
 /// Finds out what a mount's first start needs. Later ones start the same again, until a reload brings something else.
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
     /// Resolves the mount's entry and verifies its artifact.
-    async fn prepare(&self) -> Result<Prepared, LaunchError>;
+    async fn prepare(&self) -> Result<Arc<Prepared>, LaunchError>;
 }
 
 /// Starts an instance, up to and including `setup`.
 pub(crate) async fn launch(
-    prepared: &Prepared,
+    prepared: Arc<Prepared>,
     timeouts: &Timeouts,
-) -> Result<Arc<dyn Instance>, LaunchError> {
+) -> Result<Started, LaunchError> {
     // Drivers keep these times themselves, step by step. This is the sum, for a driver that does not.
     // A component may have to wait for the compilation of another one before its own.
     let compile = timeouts.compile_of(prepared.plan.limits.profile);
@@ -56,28 +65,31 @@ pub(crate) async fn launch(
     })
     .await??;
     check_type(&prepared.plan, &*instance)?;
-    check_version(prepared, &*instance)?;
-    Ok(instance)
+    check_version(&prepared, &*instance)?;
+    let said = &instance.description().special_paths;
+    Ok(Started {
+        special_paths: Arc::new(special::clip(&prepared.plan.label, said)),
+        prepared,
+        instance,
+    })
 }
 
 /// Calls `initialize`, which makes an instance ready.
-pub(crate) async fn initialize(
-    instance: &dyn Instance,
-    label: &str,
-    timeouts: &Timeouts,
-) -> Result<(), LaunchError> {
+pub(crate) async fn initialize(started: &Started, timeouts: &Timeouts) -> Result<(), LaunchError> {
     let deadline = Deadline::after(timeouts.startup_call);
     let limit = timeouts.startup_call + Duration::from_secs(1);
-    within(limit, "initialize", label, instance.initialize(deadline))
+    let label = &started.prepared.plan.label;
+    let initializing = started.instance.initialize(deadline);
+    within(limit, "initialize", label, initializing)
         .await?
         .map_err(|source| LaunchError::Call {
-            plugin: label.to_owned(),
+            plugin: label.clone(),
             source: Box::new(source),
         })
 }
 
 /// Ends a generation whose gate is closed: waits for those inside, then stops it.
-pub(crate) async fn retire(generation: Arc<Generation>, timeouts: Timeouts) {
+pub(crate) async fn retire(generation: Arc<Generation>, timeouts: Arc<Timeouts>) {
     drained(&generation, Instant::now() + timeouts.drain).await;
     end(&generation, &timeouts).await;
 }

@@ -1,20 +1,21 @@
 //! One task per mount that owns what runs there: it alone starts, replaces and stops.
 //!
-//! Orders come in on a bounded channel, a request's wish for a start on a flag; what runs goes out on a watch.
+//! Orders come in on a bounded queue, a request's wish for a start on a flag; what runs goes out on a watch.
 
 use std::future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 use super::Generation;
-use super::launch::{self, Prepared, Source};
+use super::launch::{self, Prepared, Source, Started};
+use super::orders::{Giver, Taker, orders};
 use super::restart::Tally;
 use super::state::{Effect, Event, State, step};
-use crate::driver::{Exit, Instance};
+use crate::driver::Exit;
 use crate::{LaunchError, Timeouts};
 
 /// Orders that may wait for the supervisor.
@@ -28,7 +29,7 @@ pub(crate) struct View {
     /// Rises with every start that failed while nothing served.
     pub(super) failed_starts: u64,
     /// Why the last one did.
-    pub(super) last_failure: Option<LaunchError>,
+    pub(super) last_failure: Option<Arc<LaunchError>>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// Before this moment nothing is started.
@@ -47,13 +48,13 @@ pub(crate) struct Supervised {
     pub(super) label: String,
     pub(super) view: watch::Receiver<View>,
     pub(super) wake: Arc<Notify>,
-    orders: mpsc::Sender<Order>,
+    orders: Giver<Order>,
     stop_limit: Duration,
 }
 
 enum Order {
     Reload {
-        prepared: Box<Prepared>,
+        prepared: Arc<Prepared>,
         done: Done,
     },
     /// A request found this generation gone, for this reason.
@@ -65,7 +66,7 @@ type Done = oneshot::Sender<Result<(), LaunchError>>;
 
 impl Supervised {
     /// Supervises a mount of which nothing runs yet.
-    pub(crate) fn idle(label: &str, source: Arc<dyn Source>, timeouts: Timeouts) -> Self {
+    pub(crate) fn idle(label: &str, source: Arc<dyn Source>, timeouts: Arc<Timeouts>) -> Self {
         Self::start(label, source, timeouts, None)
     }
 
@@ -73,25 +74,24 @@ impl Supervised {
     pub(crate) fn adopt(
         label: &str,
         source: Arc<dyn Source>,
-        timeouts: Timeouts,
-        prepared: Prepared,
-        instance: Arc<dyn Instance>,
+        timeouts: Arc<Timeouts>,
+        running: Started,
     ) -> Self {
-        Self::start(label, source, timeouts, Some((prepared, instance)))
+        Self::start(label, source, timeouts, Some(running))
     }
 
     fn start(
         label: &str,
         source: Arc<dyn Source>,
-        timeouts: Timeouts,
-        running: Option<(Prepared, Arc<dyn Instance>)>,
+        timeouts: Arc<Timeouts>,
+        running: Option<Started>,
     ) -> Self {
-        let (orders, received) = mpsc::channel(ORDERS_MAX);
+        let (orders, received) = orders(ORDERS_MAX);
         let wake = Arc::new(Notify::new());
         // Every step of stopping has its own limit; this is their sum, with room.
         let stop_limit = 2 * (timeouts.drain + timeouts.startup_call + 2 * timeouts.grace)
             + Duration::from_secs(15);
-        let supervisor = Supervisor::new(
+        let mut supervisor = Supervisor::new(
             label,
             source,
             timeouts,
@@ -100,7 +100,7 @@ impl Supervised {
             running,
         );
         let view = supervisor.view.subscribe();
-        tokio::spawn(supervisor.run());
+        tokio::spawn(async move { supervisor.run().await });
         Self {
             label: label.to_owned(),
             view,
@@ -116,14 +116,11 @@ impl Supervised {
     }
 
     /// Starts a new generation and moves over to it once it is ready. If it will not be, the old one stays.
-    pub(crate) async fn reload(&self, prepared: Prepared) -> Result<(), LaunchError> {
+    pub(crate) async fn reload(&self, prepared: Arc<Prepared>) -> Result<(), LaunchError> {
         let (done, outcome) = oneshot::channel();
-        let order = Order::Reload {
-            prepared: Box::new(prepared),
-            done,
-        };
+        let order = Order::Reload { prepared, done };
         self.orders
-            .send(order)
+            .give(order)
             .await
             .map_err(|_| LaunchError::Stopping)?;
         outcome.await.unwrap_or(Err(LaunchError::Stopping))
@@ -133,7 +130,7 @@ impl Supervised {
     pub(crate) async fn stop(&self) {
         let stopping = async {
             let (done, stopped) = oneshot::channel();
-            if self.orders.send(Order::Stop(done)).await.is_ok() {
+            if self.orders.give(Order::Stop(done)).await.is_ok() {
                 // An error means that the supervisor has ended, which is what was asked for.
                 let _ = stopped.await;
             }
@@ -146,10 +143,10 @@ impl Supervised {
         }
     }
 
-    /// Says that a generation does not answer any more. When the channel is full, others say so already.
+    /// Says that a generation does not answer any more. When the queue is full, others say so already.
     pub(super) fn gone(&self, generation: u64, reason: &str) {
         let order = Order::Gone(generation, reason.to_owned());
-        let _ = self.orders.try_send(order);
+        let _ = self.orders.give_now(order);
     }
 }
 
@@ -164,31 +161,32 @@ enum Input {
     Retired,
 }
 
-type Launched = Result<(Prepared, Arc<dyn Instance>), LaunchError>;
+type Launched = Result<Started, LaunchError>;
 
 struct Supervisor {
     label: String,
     source: Arc<dyn Source>,
-    timeouts: Timeouts,
+    timeouts: Arc<Timeouts>,
     state: State,
     view: watch::Sender<View>,
     wake: Arc<Notify>,
-    orders: mpsc::Receiver<Order>,
+    orders: Taker<Order>,
     current: Option<Arc<Generation>>,
     /// What the next start starts; found out at the first one.
-    prepared: Option<Prepared>,
+    prepared: Option<Arc<Prepared>>,
     /// What a reload wants to start; becomes `prepared` when it succeeds.
-    wanted: Option<Prepared>,
-    launching: JoinSet<Launched>,
-    ready: Option<(Prepared, Arc<dyn Instance>)>,
+    wanted: Option<Arc<Prepared>>,
+    /// The start that is under way.
+    launching: Option<JoinSet<Launched>>,
+    ready: Option<Started>,
     reloading: Option<Done>,
     starts: u64,
     failed_starts: u64,
-    last_failure: Option<LaunchError>,
+    last_failure: Option<Arc<LaunchError>>,
     tally: Tally,
     rest_until: Option<Instant>,
     /// Closed generations on their way out.
-    retiring: JoinSet<()>,
+    retiring: Option<JoinSet<()>>,
     stopping: Vec<oneshot::Sender<()>>,
     /// How long those inside are waited for, once the gate is closed for good.
     drain_until: Option<Instant>,
@@ -200,14 +198,13 @@ impl Supervisor {
     fn new(
         label: &str,
         source: Arc<dyn Source>,
-        timeouts: Timeouts,
+        timeouts: Arc<Timeouts>,
         wake: Arc<Notify>,
-        orders: mpsc::Receiver<Order>,
-        running: Option<(Prepared, Arc<dyn Instance>)>,
+        orders: Taker<Order>,
+        running: Option<Started>,
     ) -> Self {
-        let prepared = running.as_ref().map(|(prepared, _)| prepared.clone());
-        let current = running
-            .map(|(prepared, instance)| Arc::new(Generation::new(1, prepared, instance, false)));
+        let prepared = running.as_ref().map(|it| Arc::clone(&it.prepared));
+        let current = running.map(|started| Arc::new(Generation::new(1, started, false)));
         let state = match current {
             Some(_) => State::Running,
             None => State::Down,
@@ -232,28 +229,28 @@ impl Supervisor {
             current,
             prepared,
             wanted: None,
-            launching: JoinSet::new(),
+            launching: None,
             ready: None,
             reloading: None,
             failed_starts: 0,
             last_failure: None,
             tally: Tally::default(),
             rest_until: None,
-            retiring: JoinSet::new(),
+            retiring: None,
             stopping: Vec::new(),
             drain_until: None,
             orphaned: false,
         }
     }
 
-    async fn run(mut self) {
+    async fn run(&mut self) {
         while self.state != State::Stopped {
             let input = self.next().await;
             if let Some(event) = self.hear(input) {
                 self.take(event).await;
             }
         }
-        self.leave_nothing_behind().await;
+        Box::pin(self.leave_nothing_behind()).await;
         for stopped in self.stopping.drain(..) {
             let _ = stopped.send(());
         }
@@ -263,19 +260,21 @@ impl Supervisor {
     async fn leave_nothing_behind(&mut self) {
         self.ready = None;
         // An aborted start ends at its next wait; a driver that computes for longer is not waited for.
-        let _ = tokio::time::timeout(self.timeouts.grace, self.launching.shutdown()).await;
-        while self.retiring.join_next().await.is_some() {}
+        if let Some(launching) = &mut self.launching {
+            let _ = tokio::time::timeout(self.timeouts.grace, launching.shutdown()).await;
+        }
+        while next_of(&mut self.retiring).await.is_some() {}
     }
 
     async fn next(&mut self) -> Input {
         tokio::select! {
-            order = self.orders.recv(), if !self.orphaned => Input::Order(order),
-            Some(outcome) = self.launching.join_next() => Input::Launched(Box::new(outcome)),
+            order = self.orders.take(), if !self.orphaned => Input::Order(order),
+            Some(outcome) = next_of(&mut self.launching) => Input::Launched(Box::new(outcome)),
             exit = exited(self.current.as_deref()) => Input::Exited(exit),
             () = self.wake.notified() => Input::Wanted,
             () = until(self.rest_until) => Input::Rested,
             () = drained(self.drain_until, self.current.as_deref()) => Input::Drained,
-            Some(_) = self.retiring.join_next() => Input::Retired,
+            Some(_) = next_of(&mut self.retiring) => Input::Retired,
         }
     }
 
@@ -297,7 +296,7 @@ impl Supervisor {
 
     fn hear_order(&mut self, order: Option<Order>) -> Option<Event> {
         match order {
-            Some(Order::Reload { prepared, done }) => self.hear_reload(*prepared, done),
+            Some(Order::Reload { prepared, done }) => self.hear_reload(prepared, done),
             Some(Order::Gone(number, reason)) => self.hear_gone(number, &reason),
             Some(Order::Stop(done)) => {
                 self.stopping.push(done);
@@ -318,7 +317,7 @@ impl Supervisor {
         Some(Event::Exited)
     }
 
-    fn hear_reload(&mut self, prepared: Prepared, done: Done) -> Option<Event> {
+    fn hear_reload(&mut self, prepared: Arc<Prepared>, done: Done) -> Option<Event> {
         if step(self.state, Event::Reload).is_none() {
             let _ = done.send(Err(LaunchError::Stopping));
             return None;
@@ -345,7 +344,7 @@ impl Supervisor {
             }
             Err(error) => {
                 tracing::warn!(plugin = self.label, %error, "it could not be started");
-                self.last_failure = Some(error);
+                self.last_failure = Some(Arc::new(error));
                 Event::Failed
             }
         }
@@ -395,7 +394,7 @@ impl Supervisor {
                 self.close_gate();
                 self.drain_until = Some(Instant::now() + self.timeouts.drain);
             }
-            Effect::End => self.end().await,
+            Effect::End => Box::pin(self.end()).await,
         }
     }
 
@@ -405,7 +404,7 @@ impl Supervisor {
             Event::Failed => {
                 self.wanted = None;
                 if let Some(error) = self.last_failure.clone() {
-                    self.answer_reload(Err(error));
+                    self.answer_reload(Err(LaunchError::clone(&error)));
                 }
             }
             Event::Started => self.answer_reload(Ok(())),
@@ -418,39 +417,42 @@ impl Supervisor {
         self.starts += 1;
         let source = Arc::clone(&self.source);
         let known = self.wanted.clone().or_else(|| self.prepared.clone());
-        let timeouts = self.timeouts.clone();
+        let timeouts = Arc::clone(&self.timeouts);
         // A fresh set: an outcome of a start that was given up is never heard.
-        self.launching = JoinSet::new();
-        self.launching.spawn(async move {
+        let mut launching = JoinSet::new();
+        launching.spawn(async move {
             let prepared = match known {
                 Some(prepared) => prepared,
                 None => source.prepare().await?,
             };
-            let instance = launch::launch(&prepared, &timeouts).await?;
-            launch::initialize(&*instance, &prepared.plan.label, &timeouts).await?;
-            Ok((prepared, instance))
+            let started = launch::launch(prepared, &timeouts).await?;
+            launch::initialize(&started, &timeouts).await?;
+            Ok(started)
         });
+        self.launching = Some(launching);
     }
 
     fn abandon(&mut self) {
-        self.launching.abort_all();
+        if let Some(launching) = &mut self.launching {
+            launching.abort_all();
+        }
         self.answer_reload(Err(LaunchError::Stopping));
     }
 
     fn install(&mut self) {
-        let Some((prepared, instance)) = self.ready.take() else {
+        let Some(started) = self.ready.take() else {
             return;
         };
         tracing::info!(
             plugin = self.label,
             start = self.starts,
-            version = prepared.running_version,
+            version = started.prepared.running_version,
             "it runs"
         );
         self.wanted = None;
-        self.prepared = Some(prepared.clone());
+        self.prepared = Some(Arc::clone(&started.prepared));
         let on_trial = self.tally.calls_for_a_trial();
-        let generation = Generation::new(self.starts, prepared, instance, on_trial);
+        let generation = Generation::new(self.starts, started, on_trial);
         self.current = Some(Arc::new(generation));
     }
 
@@ -463,8 +465,8 @@ impl Supervisor {
     fn retire_current(&mut self) {
         self.close_gate();
         if let Some(generation) = self.current.take() {
-            self.retiring
-                .spawn(launch::retire(generation, self.timeouts.clone()));
+            let retiring = self.retiring.get_or_insert_default();
+            retiring.spawn(launch::retire(generation, Arc::clone(&self.timeouts)));
         }
     }
 
@@ -511,6 +513,15 @@ impl Supervisor {
     }
 }
 
+// Every supervisor has room for whatever it may ever wait for, unless that is in a box. What few of them wait for is.
+
+async fn next_of<T: 'static>(tasks: &mut Option<JoinSet<T>>) -> Option<Result<T, JoinError>> {
+    match tasks {
+        Some(tasks) => tasks.join_next().await,
+        None => None,
+    }
+}
+
 async fn exited(current: Option<&Generation>) -> Exit {
     match current {
         Some(generation) => generation.instance().exited().await,
@@ -520,14 +531,14 @@ async fn exited(current: Option<&Generation>) -> Exit {
 
 async fn until(moment: Option<Instant>) {
     match moment {
-        Some(moment) => sleep_until(moment.into()).await,
+        Some(moment) => Box::pin(sleep_until(moment.into())).await,
         None => future::pending().await,
     }
 }
 
 async fn drained(until: Option<Instant>, current: Option<&Generation>) {
     match (until, current) {
-        (Some(until), Some(generation)) => launch::drained(generation, until).await,
+        (Some(until), Some(generation)) => Box::pin(launch::drained(generation, until)).await,
         _ => future::pending().await,
     }
 }

@@ -146,8 +146,8 @@ impl RuntimeBuilder {
             catalog,
             drivers: self.drivers,
             store,
-            timeouts: self.timeouts,
-            facts: self.facts,
+            timeouts: Arc::new(self.timeouts),
+            facts: Arc::new(self.facts),
         })
     }
 

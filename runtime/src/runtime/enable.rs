@@ -10,7 +10,7 @@ use super::record::Record;
 use super::{Inner, MountInfo, NewMount, disable};
 use crate::catalog::Choice;
 use crate::driver::Instance;
-use crate::lifecycle::{self, Prepared};
+use crate::lifecycle::{self, Prepared, Started};
 use crate::{LaunchError, MountError, MountPath, RuntimeKind};
 
 /// Paths that belong to the server itself.
@@ -29,16 +29,15 @@ pub(super) async fn enable(
         .workshop
         .prepare(&record, &services, Choice::New)
         .await?;
-    let instance = start(inner, &prepared).await?;
-    record = record.with_running(&prepared);
-    record.running_version = lifecycle::running_version(&prepared, &*instance);
-    let said = &instance.description().special_paths;
-    record.special_paths = lifecycle::clip_special_paths(&prepared.plan.label, said);
-    if let Err(error) = keep(inner, &record, &prepared, &*instance).await {
-        undo(inner, &record, &*instance).await;
+    let started = start(inner, Arc::new(prepared)).await?;
+    record = record.with_running(&started.prepared);
+    record.running_version = lifecycle::running_version(&started.prepared, &*started.instance);
+    record.special_paths = Arc::clone(&started.special_paths);
+    if let Err(error) = keep(inner, &record, &started).await {
+        undo(inner, &record, &*started.instance).await;
         return Err(error);
     }
-    let mount = Arc::new(Mount::running(&inner.workshop, record, prepared, instance));
+    let mount = Arc::new(Mount::running(&inner.workshop, record, started));
     let info = mount.info();
     reservation.open(mount);
     tracing::info!(path = %info.path, plugin = %info.plugin, runtime = %info.runtime, "enabled");
@@ -106,21 +105,15 @@ fn accessor(plugin_type: PluginType, plugin: &str) -> String {
     format!("{front}{plugin}_{}", &random[..8])
 }
 
-async fn start(inner: &Inner, prepared: &Prepared) -> Result<Arc<dyn Instance>, LaunchError> {
+async fn start(inner: &Inner, prepared: Arc<Prepared>) -> Result<Started, LaunchError> {
     let starting = lifecycle::launch(prepared, &inner.workshop.timeouts);
     inner.unless_stopping(starting).await
 }
 
 /// Stores the mount before `initialize`, which may write: nothing that it writes is without an owner.
-async fn keep(
-    inner: &Inner,
-    record: &Record,
-    prepared: &Prepared,
-    instance: &dyn Instance,
-) -> Result<(), MountError> {
+async fn keep(inner: &Inner, record: &Record, started: &Started) -> Result<(), MountError> {
     record.insert(&*inner.workshop.store).await?;
-    let label = &prepared.plan.label;
-    let initializing = lifecycle::initialize(instance, label, &inner.workshop.timeouts);
+    let initializing = lifecycle::initialize(started, &inner.workshop.timeouts);
     Ok(inner.unless_stopping(initializing).await?)
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use palisade_contract::{Existence, PluginType, Request, Response};
+use palisade_contract::{Existence, PluginType, Request, Response, SpecialPaths};
 
 use super::MountInfo;
 use super::record::Record;
 use super::workshop::Workshop;
 use crate::catalog::Choice;
 use crate::driver::Instance;
-use crate::lifecycle::{Admission, Prepared, Source, Supervised, running_version};
+use crate::lifecycle::{Admission, Prepared, Source, Started, Supervised, running_version};
 use crate::services::{Deadline, MountServices};
 use crate::{CallError, LaunchError, MountError};
 
@@ -30,7 +30,7 @@ struct Facts {
 
 impl Facts {
     fn new(record: Record) -> Arc<Self> {
-        let admission = Admission::new(record.plugin.as_str(), &record.limits);
+        let admission = Admission::new(record.plugin.as_str(), Arc::clone(&record.limits));
         Arc::new(Self {
             record: ArcSwap::from_pointee(record),
             admission: ArcSwap::from_pointee(admission),
@@ -41,8 +41,8 @@ impl Facts {
         let record = self.record.load().with_running(prepared);
         self.record.store(Arc::new(record));
         let limits = &prepared.plan.limits;
-        if self.admission.load().limits() != limits {
-            let admission = Admission::new(&prepared.plan.label, limits);
+        if self.admission.load().limits() != &**limits {
+            let admission = Admission::new(&prepared.plan.label, Arc::clone(limits));
             self.admission.store(Arc::new(admission));
         }
     }
@@ -56,26 +56,22 @@ impl Mount {
         let facts = Facts::new(record);
         let source = first_start(workshop, &facts, &services);
         Ok(Self {
-            supervised: Supervised::idle(&label, source, workshop.timeouts.clone()),
+            supervised: Supervised::idle(&label, source, Arc::clone(&workshop.timeouts)),
             facts,
             services,
         })
     }
 
     /// A mount whose plugin runs already.
-    pub(super) fn running(
-        workshop: &Arc<Workshop>,
-        record: Record,
-        prepared: Prepared,
-        instance: Arc<dyn Instance>,
-    ) -> Self {
-        let services = Arc::clone(&prepared.plan.services);
+    pub(super) fn running(workshop: &Arc<Workshop>, record: Record, started: Started) -> Self {
+        let plan = &started.prepared.plan;
+        let services = Arc::clone(&plan.services);
         let facts = Facts::new(record);
         let source = first_start(workshop, &facts, &services);
-        let label = prepared.plan.label.clone();
-        let timeouts = workshop.timeouts.clone();
+        let label = plan.label.clone();
+        let timeouts = Arc::clone(&workshop.timeouts);
         Self {
-            supervised: Supervised::adopt(&label, source, timeouts, prepared, instance),
+            supervised: Supervised::adopt(&label, source, timeouts, started),
             facts,
             services,
         }
@@ -97,12 +93,12 @@ impl Mount {
     }
 
     /// Moves over to another program; what runs stays if that one does not start.
-    pub(super) async fn reload(&self, prepared: Prepared) -> Result<(), LaunchError> {
-        self.supervised.reload(prepared.clone()).await?;
+    pub(super) async fn reload(&self, prepared: Arc<Prepared>) -> Result<(), LaunchError> {
+        self.supervised.reload(Arc::clone(&prepared)).await?;
         self.facts.take_over(&prepared);
         if let Some(generation) = self.supervised.view().serving() {
             let mut record = Record::clone(&self.record());
-            record.special_paths.clone_from(generation.special_paths());
+            record.special_paths = Arc::clone(generation.special_paths());
             record.running_version = running_version(&prepared, generation.instance());
             self.facts.record.store(Arc::new(record));
         }
@@ -190,9 +186,11 @@ impl Mount {
             running: serving.is_some(),
             process_id: instance.and_then(Instance::process_id),
             memory_bytes: instance.and_then(Instance::memory_bytes),
-            special_paths: serving
-                .map(|generation| generation.special_paths().clone())
-                .unwrap_or_else(|| record.special_paths.clone()),
+            special_paths: SpecialPaths::clone(
+                serving.map_or(&record.special_paths, |generation| {
+                    generation.special_paths()
+                }),
+            ),
             crashes,
             last_crashes,
         }
@@ -220,7 +218,7 @@ struct FirstStart {
 
 #[async_trait]
 impl Source for FirstStart {
-    async fn prepare(&self) -> Result<Prepared, LaunchError> {
+    async fn prepare(&self) -> Result<Arc<Prepared>, LaunchError> {
         let record = self.facts.record.load_full();
         let prepared = self
             .workshop
@@ -229,7 +227,7 @@ impl Source for FirstStart {
             .map_err(launch_error)?;
         self.facts.take_over(&prepared);
         self.keep(&record).await;
-        Ok(prepared)
+        Ok(Arc::new(prepared))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A mount as it lies in the store, at `core/mounts/<uuid>`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use palisade_contract::{PluginType, SpecialPaths};
 use serde::{Deserialize, Serialize};
@@ -34,9 +35,9 @@ pub(super) struct Record {
     pub(super) running_sha256: Option<Digest>,
     pub(super) runtime: RuntimeKind,
     /// As the plugin said when it last started: a restriction holds while nothing runs, too.
-    pub(super) special_paths: SpecialPaths,
+    pub(super) special_paths: Arc<SpecialPaths>,
     /// As its entry stated when it last started: they hold at the entrance before anything runs, too.
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     /// Whether it is being disabled: whoever finds it so finishes that.
     pub(super) disabling: bool,
 }
@@ -55,7 +56,7 @@ impl Record {
             running_version: running_version.to_owned(),
             running_sha256: prepared.sha256,
             runtime: prepared.runtime,
-            limits: prepared.plan.limits.clone(),
+            limits: Arc::clone(&prepared.plan.limits),
             ..self.clone()
         }
     }
@@ -239,8 +240,8 @@ impl Stored {
             running_version: record.running_version,
             running_sha256: record.running_sha256.map(|digest| digest.to_string()),
             runtime: record.runtime,
-            special_paths: record.special_paths.into(),
-            limits: record.limits,
+            special_paths: SpecialPaths::clone(&record.special_paths).into(),
+            limits: Limits::clone(&record.limits),
             disabling: record.disabling,
         }
     }
@@ -261,8 +262,8 @@ impl Stored {
             running_version: self.running_version,
             running_sha256: self.running_sha256.as_deref().map(str::parse).transpose()?,
             runtime: self.runtime,
-            special_paths: self.special_paths.into(),
-            limits: self.limits,
+            special_paths: Arc::new(self.special_paths.into()),
+            limits: Arc::new(self.limits),
             disabling: self.disabling,
         };
         record.storage_prefix()?;
@@ -291,14 +292,14 @@ mod tests {
             running_version: "v1.0.0".to_owned(),
             running_sha256: Some(Digest::new([7; 32])),
             runtime: RuntimeKind::Wasm,
-            special_paths: SpecialPaths {
+            special_paths: Arc::new(SpecialPaths {
                 root: vec!["config".to_owned()],
                 ..SpecialPaths::default()
-            },
-            limits: Limits {
+            }),
+            limits: Arc::new(Limits {
                 concurrency: 3,
                 ..Limits::default()
-            },
+            }),
             disabling: false,
         }
     }

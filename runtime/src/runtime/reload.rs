@@ -64,7 +64,7 @@ async fn move_over(inner: &Inner, mount: &Mount, asked: Instant) -> Result<(), M
         .prepare(&record, mount.services(), Choice::Existing)
         .await?;
     prepared.plan.started_after = Some(asked);
-    mount.reload(prepared).await?;
+    mount.reload(Arc::new(prepared)).await?;
     let record = mount.record();
     record.update(&*workshop.store).await?;
     tracing::info!(path = %record.path, version = record.running_version, "reloaded");

@@ -19,7 +19,7 @@ pub(super) struct Table {
 
 #[derive(Default)]
 struct Shared {
-    routes: ArcSwap<BTreeMap<String, Arc<Mount>>>,
+    routes: ArcSwap<BTreeMap<MountPath, Arc<Mount>>>,
     /// Paths with a mount, or with one that comes or goes.
     taken: Mutex<BTreeSet<MountPath>>,
 }
@@ -59,7 +59,7 @@ impl Table {
         let looked_at = &bytes[..bytes.len().min(PREFIX_BYTES_MAX)];
         let whole = || {
             routes
-                .get(&format!("{path}/"))
+                .get(format!("{path}/").as_str())
                 .map(|mount| (mount, path.len()))
         };
         let slashes = (0..looked_at.len())
@@ -110,7 +110,7 @@ impl Reservation {
         if let Some(path) = self.path.take() {
             let routes = &self.table.shared.routes;
             let mut changed = BTreeMap::clone(&routes.load());
-            changed.insert(path.as_str().to_owned(), mount);
+            changed.insert(path, mount);
             routes.store(Arc::new(changed));
         }
     }

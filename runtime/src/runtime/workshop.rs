@@ -18,9 +18,9 @@ pub(super) struct Workshop {
     pub(super) catalog: Catalog,
     pub(super) drivers: BTreeMap<RuntimeKind, Arc<dyn Driver>>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) timeouts: Timeouts,
+    pub(super) timeouts: Arc<Timeouts>,
     /// What plugins are told of the server.
-    pub(super) facts: SystemFacts,
+    pub(super) facts: Arc<SystemFacts>,
 }
 
 impl Workshop {
@@ -31,10 +31,8 @@ impl Workshop {
         let limits = Limits::default();
         let config = ServicesConfig {
             accessor: record.accessor.clone(),
-            facts: SystemFacts {
-                local_mount: record.local,
-                ..self.facts.clone()
-            },
+            facts: Arc::clone(&self.facts),
+            local_mount: record.local,
             ..ServicesConfig::new(store, prefix, record.plugin.as_str(), &limits)
         };
         Ok(MountServices::new(config))
@@ -73,10 +71,10 @@ impl Workshop {
 fn plan(record: &Record, found: Resolved, services: Arc<MountServices>) -> LaunchPlan {
     LaunchPlan {
         label: label(record, &found.running_version),
-        config: config(record, &found),
+        config: Arc::new(config(record, &found)),
         plugin_type: record.plugin_type,
         program: found.program,
-        limits: found.limits,
+        limits: Arc::new(found.limits),
         grants: found.grants,
         process: found.process,
         started_after: None,

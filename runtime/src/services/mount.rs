@@ -35,8 +35,10 @@ pub struct ServicesConfig {
     pub label: String,
     /// The mount's accessor, for logs.
     pub accessor: String,
-    /// What the plugin may ask about the server and its mount.
-    pub facts: SystemFacts,
+    /// What the plugin may ask about the server.
+    pub facts: Arc<SystemFacts>,
+    /// Whether the mount is kept on this cluster only.
+    pub local_mount: bool,
     /// What it may keep in storage.
     pub storage: StorageLimits,
     /// What it may log per request or, for a process, per second, in bytes.
@@ -51,7 +53,8 @@ impl ServicesConfig {
             prefix,
             label: label.to_owned(),
             accessor: String::new(),
-            facts: SystemFacts::default(),
+            facts: Arc::default(),
+            local_mount: false,
             storage: StorageLimits::default(),
             log_bytes: limits.log_bytes,
         }
@@ -106,7 +109,7 @@ impl MountServices {
         Arc::new(Self {
             store: config.store,
             view: View::new(config.prefix, config.storage),
-            system: MountSystem::new(config.facts),
+            system: MountSystem::new(config.facts, config.local_mount),
             changes: Arc::new(ChangeFeed::new()),
             log: PluginLog::new(&config.label, &config.accessor, config.log_bytes),
             crashes: Crashes::default(),

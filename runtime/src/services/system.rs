@@ -1,5 +1,6 @@
 //! Facts about the server and the mount, as a plugin may ask for them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::password;
 /// The lease that a secret gets, and the longest there is, unless a mount says otherwise: 768 hours, as in OpenBao.
 const LEASE_TTL: Duration = Duration::from_secs(768 * 3600);
 
-/// What the server knows of a mount and of itself.
+/// What the server knows of itself, and of any mount that says nothing else.
 #[derive(Clone, Debug)]
 pub struct SystemFacts {
     /// The lease that a secret gets when nobody says otherwise.
@@ -23,8 +24,6 @@ pub struct SystemFacts {
     pub max_lease_ttl: Duration,
     /// Whether plugins should not cache.
     pub caching_disabled: bool,
-    /// Whether the mount is kept on this cluster only.
-    pub local_mount: bool,
     /// The server's version.
     pub environment: PluginEnvironment,
     /// The cluster's identifier; empty until it has one.
@@ -37,7 +36,6 @@ impl Default for SystemFacts {
             default_lease_ttl: LEASE_TTL,
             max_lease_ttl: LEASE_TTL,
             caching_disabled: false,
-            local_mount: false,
             environment: PluginEnvironment {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ..PluginEnvironment::default()
@@ -47,16 +45,18 @@ impl Default for SystemFacts {
     }
 }
 
-/// A mount's facts, and the one that changes while it exists.
+/// The server's facts, and the mount's own, of which one changes while it exists.
 pub(super) struct MountSystem {
-    facts: SystemFacts,
+    facts: Arc<SystemFacts>,
+    local_mount: bool,
     tainted: AtomicBool,
 }
 
 impl MountSystem {
-    pub(super) fn new(facts: SystemFacts) -> Self {
+    pub(super) fn new(facts: Arc<SystemFacts>, local_mount: bool) -> Self {
         Self {
             facts,
+            local_mount,
             tainted: AtomicBool::new(false),
         }
     }
@@ -94,7 +94,7 @@ impl SystemView for MountSystem {
     }
 
     async fn local_mount(&self) -> Result<bool, HostError> {
-        Ok(self.facts.local_mount)
+        Ok(self.local_mount)
     }
 
     async fn plugin_environment(&self) -> Result<PluginEnvironment, HostError> {
@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_mount_says_so_once_it_is_tainted() {
-        let system = MountSystem::new(SystemFacts::default());
+        let system = MountSystem::new(Arc::default(), false);
         assert!(!system.tainted().await.unwrap());
         system.taint();
         assert!(system.tainted().await.unwrap());
@@ -150,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn leases_default_to_768_hours() {
-        let system = MountSystem::new(SystemFacts::default());
+        let system = MountSystem::new(Arc::default(), false);
         let ttl = Duration::from_secs(2_764_800);
         assert_eq!(system.default_lease_ttl().await.unwrap(), ttl);
         assert_eq!(system.max_lease_ttl().await.unwrap(), ttl);
@@ -158,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_password_policy_is_an_error() {
-        let system = MountSystem::new(SystemFacts::default());
+        let system = MountSystem::new(Arc::default(), false);
         let error = system.generate_password("nope").await.unwrap_err();
         assert_eq!(error.message, "no password policy found");
     }

@@ -33,7 +33,7 @@ impl MountPrefix {
                 return Err(GrammarError::new("mount type", "database", fault));
             }
         };
-        Ok(Self(format!("{kind}/{uuid}/")))
+        Ok(Self([kind, "/", uuid, "/"].concat()))
     }
 
     /// The prefix with its trailing slash.

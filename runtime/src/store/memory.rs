@@ -98,7 +98,7 @@ struct History {
 /// What a key held from a revision on; `None` from a deletion on.
 struct Version {
     revision: u64,
-    value: Option<Arc<Vec<u8>>>,
+    value: Option<Arc<[u8]>>,
 }
 
 impl Version {
@@ -148,7 +148,7 @@ impl History {
         self.revision += 1;
         for write in writes {
             let (key, value) = match write {
-                Write::Put { key, value } => (key, Some(Arc::new(value))),
+                Write::Put { key, value } => (key, Some(Arc::from(value))),
                 Write::Delete { key } => (key, None),
             };
             self.set(key, value);
@@ -156,9 +156,11 @@ impl History {
         self.prune();
     }
 
-    fn set(&mut self, key: String, value: Option<Arc<Vec<u8>>>) {
+    fn set(&mut self, key: String, value: Option<Arc<[u8]>>) {
         let revision = self.revision;
-        let versions = self.versions.entry(key.clone()).or_default();
+        let versions = self.versions.entry(key.clone());
+        // Of most keys there is one version, once nobody reads an older one.
+        let versions = versions.or_insert_with(|| Vec::with_capacity(1));
         // A later write of the same commit replaces an earlier one.
         versions.retain(|version| version.revision != revision);
         versions.push(Version { revision, value });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use palisade_contract::{Description, Existence, Request, Response};
+use palisade_contract::{Description, Existence, Request, Response, SetupConfig};
 use palisade_protocol::convert::{existence_from_reply, plugin_error, response_from_reply};
 use palisade_protocol::pb;
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ const SHUTDOWN_MINIMUM: Duration = Duration::from_millis(50);
 /// One mount of a process.
 pub(super) struct NativeInstance {
     label: String,
-    limits: Limits,
+    limits: Arc<Limits>,
     description: Description,
     services: InstanceServices,
     seat: Seat,
@@ -59,7 +59,7 @@ impl NativeInstance {
         let introduced = async {
             let client = seat.client();
             client
-                .set_up(startup, &label, config, brokered.id())
+                .set_up(startup, &label, SetupConfig::clone(&config), brokered.id())
                 .await?;
             client.describe(startup, &label, plugin_type).await
         };

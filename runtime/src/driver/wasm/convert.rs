@@ -67,10 +67,10 @@ fn headers(list: Vec<wit::Header>) -> Headers {
     headers
 }
 
-pub(super) fn setup_config(config: contract::SetupConfig) -> backend::SetupConfig {
+pub(super) fn setup_config(config: &contract::SetupConfig) -> backend::SetupConfig {
     backend::SetupConfig {
-        options: string_map(config.options),
-        backend_uuid: config.backend_uuid,
+        options: string_map(config.options.clone()),
+        backend_uuid: config.backend_uuid.clone(),
     }
 }
 

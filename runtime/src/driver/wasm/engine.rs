@@ -105,13 +105,13 @@ pub struct Shared<C> {
 
 /// A component of a class, loaded, and linked with what it may have.
 pub struct Linked<C> {
-    component: SecretsPre<StoreState>,
+    component: Arc<SecretsPre<StoreState>>,
     class: PhantomData<C>,
 }
 
 /// The stores of one component.
 pub struct Stores<C> {
-    component: SecretsPre<StoreState>,
+    component: Arc<SecretsPre<StoreState>>,
     class: PhantomData<C>,
 }
 
@@ -147,7 +147,7 @@ impl<C: Class> Shared<C> {
         deny::link(&mut linker, &self.engine, &component)?;
         let component = SecretsPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Linked {
-            component,
+            component: Arc::new(component),
             class: PhantomData,
         })
     }
@@ -165,7 +165,7 @@ impl<C: Class> Shared<C> {
     /// What makes stores for that component.
     pub fn stores_of(&self, linked: &Linked<C>) -> Stores<C> {
         Stores {
-            component: linked.component.clone(),
+            component: Arc::clone(&linked.component),
             class: PhantomData,
         }
     }

@@ -192,7 +192,7 @@ impl<C: Class> Instance for WasmInstance<C> {
 }
 
 fn mount<C: Class>(
-    mut plan: LaunchPlan,
+    plan: LaunchPlan,
     entry: &str,
     engine: &Shared<C>,
     compiled: &Compiled<C>,
@@ -200,8 +200,7 @@ fn mount<C: Class>(
 ) -> Mount<C> {
     let isolation = plan.limits.isolation;
     let share = engine.share(entry, plan.limits.stores.min(C::STORES_MAX / 4));
-    plan.limits.idle_stores = plan.limits.idle_stores.min(C::IDLE_MAX);
-    let pool = Pool::new(&plan.limits, &share);
+    let pool = Pool::new(&plan.limits, C::IDLE_MAX, &share);
     Mount {
         maker: StoreMaker::new(
             engine.stores_of(&compiled.component),
@@ -218,7 +217,7 @@ fn mount<C: Class>(
         ),
         pool,
         services: plan.services,
-        config: convert::setup_config(plan.config),
+        config: plan.config,
         isolation,
         label: plan.label,
     }

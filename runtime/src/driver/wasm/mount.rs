@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::ask::Ask;
-use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::convert;
 use super::engine::Class;
@@ -11,14 +10,14 @@ use super::pool::{Era, Pool};
 use super::store::{Answer, GuestStore, StoreMaker};
 use crate::services::{Changes, Deadline, MountServices, Scope, StoreId};
 use crate::{CallError, Isolation, LaunchError};
-use palisade_contract::Description;
+use palisade_contract::{Description, SetupConfig};
 
 /// The stores of one mount.
 pub(super) struct Mount<C> {
     pub(super) maker: StoreMaker<C>,
     pub(super) pool: Arc<Pool>,
     pub(super) services: Arc<MountServices>,
-    pub(super) config: backend::SetupConfig,
+    pub(super) config: Arc<SetupConfig>,
     pub(super) isolation: Isolation,
     pub(super) label: String,
 }
@@ -64,7 +63,7 @@ impl<C: Class> Mount<C> {
     /// A new store in which the mount's backend is set up.
     pub(super) async fn fresh(&self, deadline: Deadline) -> Result<GuestStore, CallError> {
         let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;
-        match store.setup(&self.config).await {
+        match store.setup(&convert::setup_config(&self.config)).await {
             Ok(Ok(())) => Ok(store),
             Ok(Err(error)) => Err(self.refused_setup(error)),
             Err(error) => Err(self.maker.why(store, error)),

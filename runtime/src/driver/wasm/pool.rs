@@ -34,11 +34,11 @@ struct Inner {
 pub(super) struct Era(u64);
 
 impl Pool {
-    /// An empty pool of a mount with those limits, whose stores are among those of `share`.
-    pub(super) fn new(limits: &Limits, share: &Arc<Share>) -> Arc<Self> {
+    /// An empty pool of a mount with those limits, and of no more than `idle_max` stores, which are among those of `share`.
+    pub(super) fn new(limits: &Limits, idle_max: u32, share: &Arc<Share>) -> Arc<Self> {
         let idle_max = match limits.isolation {
             Isolation::Call => 0,
-            Isolation::Mount => limits.idle_stores.min(limits.concurrency),
+            Isolation::Mount => idle_max.min(limits.idle_stores).min(limits.concurrency),
         };
         let pool = Arc::new(Self {
             inner: Mutex::default(),

@@ -15,7 +15,7 @@ use crate::{CallError, Crash, ErrorKind, Limits};
 /// What has to be known of a mount to say what ended one of its guests.
 pub(super) struct Witness {
     pub(super) services: Arc<MountServices>,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     pub(super) label: String,
 }
 
