@@ -21,6 +21,10 @@ const CONTROL_EVERY: u64 = 50;
 /// What each hostile entry may use: little, so that a million of its requests end.
 const TIGHT: &[(&str, &str)] = &[("memory_bytes", "4194304"), ("fuel", "1000000")];
 
+/// What the neighbour may use. Its store is replaced four times in a tenth of the run. Each time the hostile requests get the
+/// place that it had, which keeps from then on what they touch of it; that is over before memory is first looked at.
+const REPLACED: &[(&str, &str)] = &[("store_uses", "1000")];
+
 /// The ways to misbehave, by how often each has its turn among a thousand.
 const WAYS: [(&str, &str, u64); 8] = [
     ("crash", "null", 300),
@@ -38,8 +42,8 @@ pub struct Soak {
     calls: u64,
     ends: BTreeMap<String, u64>,
     controls: u64,
-    /// After a tenth of the run, when everything was used once, and at its end.
-    resident: [u64; 2],
+    /// After a tenth of the run, when all that is bounded is full, after half of it, and at its end.
+    resident: [u64; 3],
 }
 
 /// Runs it, a tenth of the requests in the isolation `mount`.
@@ -54,18 +58,21 @@ pub async fn run(workers: Workers, effort: Effort) -> anyhow::Result<Soak> {
         calls,
         ends: BTreeMap::new(),
         controls: 0,
-        resident: [0; 2],
+        resident: [0; 3],
     };
     for call in 0..calls {
         if call == calls / 10 {
             soak.resident[0] = resident_bytes()?;
+        }
+        if call == calls / 2 {
+            soak.resident[1] = resident_bytes()?;
         }
         soak.misbehave(&runtime, call).await?;
         if call % CONTROL_EVERY == 0 {
             soak.ask_the_neighbour(&runtime, call).await?;
         }
     }
-    soak.resident[1] = resident_bytes()?;
+    soak.resident[2] = resident_bytes()?;
     runtime.runtime().shutdown().await;
     Ok(soak)
 }
@@ -74,7 +81,7 @@ async fn runtime(workers: Workers) -> anyhow::Result<Embedded> {
     let ways = [
         ("per-call", Isolation::Call, TIGHT),
         ("per-mount", Isolation::Mount, TIGHT),
-        ("neighbour", Isolation::Mount, &[]),
+        ("neighbour", Isolation::Mount, REPLACED),
     ];
     Embedded::of_hostile(workers, &ways).await
 }
@@ -136,21 +143,30 @@ impl fmt::Display for Soak {
         for (end, times) in &self.ends {
             ends.add_row([end.clone(), times.to_string()]);
         }
-        let [early, late] = self.resident;
-        #[expect(clippy::cast_precision_loss, reason = "bytes, far below 2^52")]
-        let drift = (late as f64 / early as f64 - 1.0) * 100.0;
+        let [tenth, half, end] = self.resident;
         writeln!(f, "{ends}")?;
+        writeln!(
+            f,
+            "{} hostile requests; the neighbour answered rightly {} times of {}.",
+            self.calls, self.controls, self.controls
+        )?;
         write!(
             f,
-            "{} hostile requests; the neighbour answered rightly {} times of {}; memory {} MiB after a tenth, {} MiB at \
-             the end ({drift:+.2} %).",
-            self.calls,
-            self.controls,
-            self.controls,
-            early >> 20,
-            late >> 20
+            "Resident memory: {} KiB after a tenth of them, {} KiB after half, {} KiB at the end; {:+.2} % over the last \
+             nine tenths, {:+.2} % over the second half.",
+            tenth >> 10,
+            half >> 10,
+            end >> 10,
+            drift_percent(tenth, end),
+            drift_percent(half, end)
         )
     }
+}
+
+fn drift_percent(from: u64, to: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "bytes, far below 2^52")]
+    let (from, to) = (from as f64, to as f64);
+    (to / from - 1.0) * 100.0
 }
 
 #[cfg(test)]
