@@ -478,7 +478,7 @@ async fn a_request_that_is_dropped_leaves_the_process_alive(host: Host) {
 
 async fn a_response_over_its_limit_is_told_with_its_size(host: Host) {
     let mut plan = host.plan("uuid-1", &[]);
-    plan.limits.message_bytes = 10_000;
+    Arc::make_mut(&mut plan.limits).message_bytes = 10_000;
     let plugin = host.launch_plan(plan).await.expect("it starts");
     let around = r#"{"x":""}"#.len() as u64;
     plugin
@@ -508,7 +508,7 @@ async fn a_response_over_its_limit_is_told_with_its_size(host: Host) {
 
 async fn a_request_over_its_limit_never_leaves(host: Host) {
     let mut plan = host.plan("uuid-1", &[]);
-    plan.limits.message_bytes = 10;
+    Arc::make_mut(&mut plan.limits).message_bytes = 10;
     let plugin = host.launch_plan(plan).await.expect("it starts");
     match plugin.update("store/a", r#""123456789""#).await {
         Err(CallError::TooLarge {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
@@ -119,7 +120,7 @@ async fn what_is_started_differently_is_another_process(host: Host) {
     let changes: [fn(&mut LaunchPlan); 6] = [
         |_| {},
         |plan| plan.label = "test-plugin v2.0.0".to_owned(),
-        |plan| plan.limits.memory_bytes /= 2,
+        |plan| Arc::make_mut(&mut plan.limits).memory_bytes /= 2,
         |plan| plan.grants = Grants::stated(&["network".to_owned()]).expect("there is one"),
         |plan| plan.process.args.push("more".to_owned()),
         |plan| plan.process.env.push("A=1".to_owned()),

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Arc;
 
 use palisade_runtime::driver::Driver;
 use palisade_runtime::driver::native::NativeDriver;
@@ -129,7 +130,7 @@ pub(crate) async fn memory_over_the_limit_ends_the_process_and_says_so(host: Hos
     let limit = 64 << 20;
     let launch = async || {
         let mut plan = host.plan("uuid-1", &[]);
-        plan.limits.memory_bytes = limit;
+        Arc::make_mut(&mut plan.limits).memory_bytes = limit;
         host.launch_plan(plan).await.expect("it starts")
     };
     let error = launch()
@@ -150,7 +151,7 @@ pub(crate) async fn memory_over_the_limit_ends_the_process_and_says_so(host: Hos
 
 pub(crate) async fn threads_over_the_limit_are_refused_to_it_alone(host: Host) {
     let mut plan = host.plan("uuid-1", &[]);
-    plan.limits.processes = 64;
+    Arc::make_mut(&mut plan.limits).processes = 64;
     let plugin = host.launch_plan(plan).await.expect("it starts");
     let told = plugin.read("multiply/200").await.expect("it answers");
     let started = told["value"].as_u64().expect("it is a number");
