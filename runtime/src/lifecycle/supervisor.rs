@@ -579,21 +579,21 @@ mod tests {
         }
     }
 
-    struct Same(Prepared);
+    struct Same(Arc<Prepared>);
 
     #[async_trait::async_trait]
     impl Source for Same {
-        async fn prepare(&self) -> Result<Prepared, LaunchError> {
-            Ok(self.0.clone())
+        async fn prepare(&self) -> Result<Arc<Prepared>, LaunchError> {
+            Ok(Arc::clone(&self.0))
         }
     }
 
     /// Whoever is told may look on another thread, before the supervisor does its next step.
     #[tokio::test]
     async fn what_a_reload_brought_is_to_be_seen_when_its_end_is_told() {
-        let prepared = prepared(FakeDriver::new());
+        let prepared = Arc::new(prepared(FakeDriver::new()));
         let source = Arc::new(Same(prepared.clone()));
-        let supervised = Supervised::idle("fake", source, Timeouts::default());
+        let supervised = Supervised::idle("fake", source, Arc::default());
         for start in 1..=3 {
             let looker = Looker::here(&supervised).await;
             let waker = Waker::from(Arc::clone(&looker));
