@@ -1,10 +1,10 @@
-//! What a plugin's requests take while four other plugins spin on two processors.
+//! What a plugin's requests take while four other plugins spin on two processors, or components are compiled.
 //!
 //! The load is open: a process of its own sends at fixed times, whether or not the last answer has come, and a request's
 //! time counts from when it should have been sent. A loop that waits for each answer would leave out what it waited.
 
+mod neighbours;
 mod open_loop;
-mod spinners;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,11 +20,14 @@ use palisade_demo::http::Client;
 use palisade_demo::sampler::Effort;
 use palisade_demo::served::Served;
 
+use neighbours::Neighbours;
 pub use open_loop::{OPEN_LOOP, Spread, open_loop};
-use spinners::Spinners;
 
 /// How many plugins spin.
 const SPINNERS: usize = 4;
+
+/// How many clients have components compiled.
+const COMPILATIONS: usize = 2;
 
 /// How a plugin runs, and what it is made of.
 #[derive(Clone, Copy)]
@@ -40,12 +43,14 @@ enum Meanwhile {
     QuietAgain,
     Loops,
     Fills,
+    Compilations,
 }
 
-const MEANWHILE: [Meanwhile; 4] = [
+const MEANWHILE: [Meanwhile; 5] = [
     Meanwhile::Quiet,
     Meanwhile::Loops,
     Meanwhile::Fills,
+    Meanwhile::Compilations,
     Meanwhile::QuietAgain,
 ];
 
@@ -70,17 +75,14 @@ async fn measure(mode: Mode, time: Duration) -> anyhow::Result<Vec<(Meanwhile, S
     let server = Served::start(&[mode.file()])?;
     mount(&server, mode, "victim").await?;
     for number in 0..SPINNERS {
-        mount(&server, mode, &spinners::name(number)).await?;
+        mount(&server, mode, &neighbours::spinner(number)).await?;
     }
     let mut spreads = Vec::new();
     for meanwhile in MEANWHILE {
-        let spinners = match meanwhile.path() {
-            Some(path) => Some(Spinners::start(server.address(), SPINNERS, path).await?),
-            None => None,
-        };
+        let neighbours = meanwhile.begin(&server).await?;
         let spread = open_loop::in_a_process(server.address(), "victim/echo", time).await?;
-        if let Some(spinners) = spinners {
-            spinners.stop().await;
+        if let Some(neighbours) = neighbours {
+            neighbours.stop().await;
         }
         spreads.push((meanwhile, spread));
     }
@@ -117,13 +119,17 @@ impl Mode {
 }
 
 impl Meanwhile {
-    /// What the spinners are asked for.
-    fn path(self) -> Option<&'static str> {
-        match self {
+    async fn begin(self, server: &Served) -> anyhow::Result<Option<Neighbours>> {
+        let spin = |path| Neighbours::spin(server.address(), SPINNERS, path);
+        Ok(match self {
             Self::Quiet | Self::QuietAgain => None,
-            Self::Loops => Some("spin"),
-            Self::Fills => Some("spin-memory"),
-        }
+            Self::Loops => Some(spin("spin").await?),
+            Self::Fills => Some(spin("spin-memory").await?),
+            Self::Compilations => {
+                let component = built::component("hostile");
+                Some(Neighbours::compile(server, COMPILATIONS, &component).await?)
+            }
+        })
     }
 
     fn label(self) -> &'static str {
@@ -132,6 +138,7 @@ impl Meanwhile {
             Self::QuietAgain => "nobody else, again",
             Self::Loops => "four plugins that loop",
             Self::Fills => "four plugins that fill memory",
+            Self::Compilations => "components that are compiled one after the other",
         }
     }
 }

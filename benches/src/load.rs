@@ -35,6 +35,12 @@ struct Way {
 /// What the mock plugins of all languages keep: a read is one read of storage.
 const MOCK: (&str, &str) = ("kv/x", r#"{"value":"a secret of ordinary length"}"#);
 
+/// What kv keeps: a read is one of the key's versions and one of the version.
+const KV: (&str, &str) = (
+    "data/x",
+    r#"{"data":{"text":"a secret of ordinary length"}}"#,
+);
+
 fn ways() -> Vec<Way> {
     let mock = |label, name, file, args, isolation| Way {
         label,
@@ -45,16 +51,25 @@ fn ways() -> Vec<Way> {
         path: MOCK.0,
         body: MOCK.1,
     };
+    let kv = |label, name, file, isolation| Way {
+        label,
+        name,
+        file,
+        args: &[],
+        isolation,
+        path: KV.0,
+        body: KV.1,
+    };
+    let component = || Some(built::component("kv"));
     let all = vec![
-        Way {
-            label: "kv, linked in",
-            name: "kv",
-            file: None,
-            args: &[],
-            isolation: None,
-            path: "data/x",
-            body: r#"{"data":{"text":"a secret of ordinary length"}}"#,
-        },
+        kv("kv, linked in", "kv", None, None),
+        kv("kv, a store per call", "kv-call", component(), Some("call")),
+        kv(
+            "kv, a store per mount",
+            "kv-mount",
+            component(),
+            Some("mount"),
+        ),
         mock(
             "mock in Go, multiplexed",
             "go-shared",
