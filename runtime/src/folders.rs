@@ -5,11 +5,10 @@ mod census;
 mod open;
 mod share;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 pub(crate) use account::{Account, Full, Reserved};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -17,6 +16,7 @@ use rustix::io::Errno;
 use share::Openings;
 pub(crate) use share::{Seat, Share, StoreShare, Taken};
 
+use crate::registry::Registry;
 use crate::{FolderAccess, FolderGrant, GrammarError, Limits};
 
 /// The folder in which the operator makes folders for plugins.
@@ -27,7 +27,7 @@ struct Root {
     descriptor: OwnedFd,
     openings: Openings,
     /// What is known of each folder that some plugin has.
-    accounts: Mutex<HashMap<String, Weak<Account>>>,
+    accounts: Registry<String, Account>,
 }
 
 /// A folder that is open for one plugin.
@@ -61,7 +61,7 @@ impl FolderRoot {
         Ok(Self(Arc::new(Root {
             descriptor,
             openings: Openings::of_process(),
-            accounts: Mutex::default(),
+            accounts: Registry::default(),
         })))
     }
 
@@ -113,18 +113,8 @@ impl FolderRoot {
 
     /// One account for all who have the folder: what one of them wrote, or holds open, is there for the others too.
     fn account(&self, name: &str, handle: &File) -> std::io::Result<Arc<Account>> {
-        let mut accounts = self
-            .0
-            .accounts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get(name).and_then(Weak::upgrade) {
-            return Ok(account);
-        }
-        accounts.retain(|_, account| account.strong_count() > 0);
-        let account = Arc::new(Account::of(handle.try_clone()?));
-        accounts.insert(name.to_owned(), Arc::downgrade(&account));
-        Ok(account)
+        let make = || Ok(Account::of(handle.try_clone()?));
+        self.0.accounts.get_or_try_make(name.to_owned(), make)
     }
 }
 

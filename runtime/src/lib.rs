@@ -22,6 +22,7 @@ mod id;
 mod lifecycle;
 mod limits;
 mod profile;
+mod registry;
 mod runtime;
 // Reachable for this crate's own tests, which start processes and so need a `main` of their own; no part of the surface.
 #[doc(hidden)]

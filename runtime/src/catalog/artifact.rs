@@ -3,13 +3,12 @@
 //! What is hashed is what runs: a file's bytes are copied into memory that is sealed against every change, and only then
 //! hashed. Whatever happens to the file afterwards, or happened during the copy, the digest is that of the copy.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
@@ -19,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::custody::Custody;
 use super::kind::{HEAD_BYTES, Kind};
+use crate::registry::Registry;
 use crate::{Digest, RegisterError, RuntimeKind};
 
 /// The largest file that can be a plugin.
@@ -43,7 +43,7 @@ struct Directory {
     custody: Custody,
     readers: Arc<Semaphore>,
     /// Sealed copies in use, so that mounts of one entry share one.
-    copies: Mutex<HashMap<Digest, Weak<Artifact>>>,
+    copies: Registry<Digest, Artifact>,
 }
 
 impl PluginDirectory {
@@ -74,7 +74,7 @@ impl PluginDirectory {
             descriptor,
             custody,
             readers: Arc::new(Semaphore::new(READERS_MAX)),
-            copies: Mutex::default(),
+            copies: Registry::default(),
         })))
     }
 
@@ -100,8 +100,7 @@ impl PluginDirectory {
 
     /// The bytes of that digest, if somebody holds them: those of entries that run.
     pub(super) fn held(&self, digest: Digest) -> Option<Verified> {
-        let copies = self.0.copies.lock().unwrap_or_else(PoisonError::into_inner);
-        let inner = copies.get(&digest)?.upgrade()?;
+        let inner = self.0.copies.get(&digest)?;
         Some(Verified { inner })
     }
 
@@ -123,14 +122,7 @@ impl PluginDirectory {
 
     /// The copy of these bytes that is in use already, or this one.
     fn shared(&self, artifact: Artifact) -> Arc<Artifact> {
-        let mut copies = self.0.copies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(copy) = copies.get(&artifact.digest).and_then(Weak::upgrade) {
-            return copy;
-        }
-        copies.retain(|_, copy| copy.strong_count() > 0);
-        let copy = Arc::new(artifact);
-        copies.insert(copy.digest, Arc::downgrade(&copy));
-        copy
+        self.0.copies.get_or_make(artifact.digest, || artifact)
     }
 }
 

@@ -1,11 +1,12 @@
 //! How much plugins may have open: all of them together, since a process has only so many descriptors and so much memory,
 //! and each entry a share of that.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::registry::Registry;
 
 /// Files that all plugins together may have open, at the most.
 const FILES_MAX: u64 = 4096;
@@ -33,7 +34,7 @@ pub(super) struct Openings {
     files: Limited,
     listings: Limited,
     streams: Limited,
-    entries: Mutex<HashMap<String, Weak<Share>>>,
+    entries: Registry<String, Share>,
 }
 
 /// What one entry may have open, over all its mounts.
@@ -84,18 +85,13 @@ impl Openings {
             files: Limited::of("this server", files_max),
             listings: Limited::of("this server", listings_max),
             streams: Limited::of("this server", streams_max),
-            entries: Mutex::default(),
+            entries: Registry::default(),
         }
     }
 
     /// The share of an entry, which all its mounts have together.
     pub(super) fn share(&self, entry: &str) -> Arc<Share> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = entries.get(entry).and_then(Weak::upgrade) {
-            return share;
-        }
-        entries.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Share {
+        self.entries.get_or_make(entry.to_owned(), || Share {
             entry: entry.to_owned(),
             files: [self.files.part(FILES_OF_STORE_MAX), self.files.clone()],
             listings: [
@@ -107,9 +103,7 @@ impl Openings {
                 self.streams.clone(),
             ],
             is_told: AtomicBool::new(false),
-        });
-        entries.insert(entry.to_owned(), Arc::downgrade(&share));
-        share
+        })
     }
 }
 

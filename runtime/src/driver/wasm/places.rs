@@ -2,7 +2,6 @@
 //!
 //! A store that waits for its next request gives way to one that is needed now.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,6 +14,7 @@ use tokio::time::timeout_at;
 
 use super::pool::Pool;
 use crate::CallError;
+use crate::registry::Registry;
 use crate::services::Deadline;
 
 /// How long before the deadline a request gives up waiting: whoever waits for it is still there to hear why.
@@ -28,7 +28,7 @@ pub(super) struct Places {
     stores_max: u32,
     all: Arc<Semaphore>,
     waiting: AtomicU32,
-    entries: Mutex<HashMap<Key, Weak<Share>>>,
+    entries: Registry<Key, Share>,
 }
 
 /// An entry and its share: another registration may have given it another one.
@@ -57,36 +57,26 @@ impl Places {
             stores_max,
             all: Arc::new(Semaphore::new(stores_max as usize)),
             waiting: AtomicU32::new(0),
-            entries: Mutex::default(),
+            entries: Registry::default(),
         })
     }
 
     /// The share of an entry, which all its mounts have together.
     pub(super) fn share(self: &Arc<Self>, entry: &str, stores_max: u32) -> Arc<Share> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (entry.to_owned(), stores_max);
-        if let Some(share) = entries.get(&key).and_then(Weak::upgrade) {
-            return share;
-        }
-        entries.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Share {
+        self.entries.get_or_make(key, || Share {
             places: Arc::clone(self),
             stores_max,
             own: Arc::new(Semaphore::new(stores_max as usize)),
             waiting: AtomicU32::new(0),
             pools: Mutex::default(),
-        });
-        entries.insert(key, Arc::downgrade(&share));
-        share
+        })
     }
 
     /// Drops some idle stores, of whatever entry, and says how many.
     fn evict(&self) -> usize {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let shares: Vec<_> = entries.values().filter_map(Weak::upgrade).collect();
-        drop(entries);
         let mut left = EVICTED_AT_ONCE;
-        for share in shares {
+        for share in self.entries.in_use() {
             left -= share.evict(left);
         }
         EVICTED_AT_ONCE - left
