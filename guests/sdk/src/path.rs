@@ -55,11 +55,9 @@ impl<S: Send + Sync + 'static> Path<S> {
 
     /// The last handler of an operation is the one.
     fn put(&mut self, operation: Operation, handler: SharedHandler<S, Option<Response>>) {
-        let known = self.operations.iter().map(|(known, _)| *known);
-        match known.clone().position(|known| known >= operation) {
-            Some(at) if self.operations[at].0 == operation => self.operations[at].1 = handler,
-            Some(at) => self.operations.insert(at, (operation, handler)),
-            None => self.operations.push((operation, handler)),
+        match self.find(operation) {
+            Ok(at) => self.operations[at].1 = handler,
+            Err(at) => self.operations.insert(at, (operation, handler)),
         }
     }
 
@@ -144,9 +142,14 @@ impl<S> Path<S> {
         &self,
         operation: Operation,
     ) -> Option<&SharedHandler<S, Option<Response>>> {
-        let mut known = self.operations.iter();
-        let found = known.find(|(known, _)| *known == operation);
-        found.map(|(_, handler)| handler)
+        let at = self.find(operation).ok()?;
+        Some(&self.operations[at].1)
+    }
+
+    /// Where the operation is, or where it belongs.
+    fn find(&self, operation: Operation) -> Result<usize, usize> {
+        let known = |(known, _): &(Operation, _)| *known;
+        self.operations.binary_search_by_key(&operation, known)
     }
 
     pub(crate) fn operations(&self) -> impl Iterator<Item = Operation> {

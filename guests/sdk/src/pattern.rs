@@ -70,25 +70,24 @@ impl Rest {
 
 /// Whether the piece of a pattern takes the rest of the path, and nothing but that.
 pub(crate) fn as_rest(piece: &str) -> Option<Rest> {
-    let (inner, group) = match piece
-        .strip_prefix("(?P<")
-        .and_then(|it| it.strip_suffix(')'))
-    {
+    const OPENING: &str = "(?P<";
+    let named = piece
+        .strip_prefix(OPENING)
+        .and_then(|it| it.strip_suffix(')'));
+    let (name, inner) = match named {
         Some(named) => {
-            let name = named.len().checked_sub(">.*".len())?;
-            let inner = named.get(name..)?.strip_prefix('>')?;
-            (inner, Some(named.get(..name).filter(|name| is_name(name))?))
+            let (name, inner) = named.split_once('>').filter(|(name, _)| is_name(name))?;
+            (Some(name), inner)
         }
-        None => (piece, None),
+        None => (None, piece),
     };
     let may_be_empty = match inner {
         ".*" => true,
         ".+" => false,
         _ => return None,
     };
-    let start = "(?P<".len();
     Some(Rest {
-        group: group.map(|name| start..start + name.len()),
+        group: name.map(|name| OPENING.len()..OPENING.len() + name.len()),
         may_be_empty,
     })
 }

@@ -260,6 +260,7 @@ mod tests {
     use futures_util::FutureExt;
     use futures_util::stream::{FuturesUnordered, StreamExt};
     use std::fs;
+    use std::path::PathBuf;
 
     fn quota(bytes_max: u64, files_max: u64) -> (tempfile::TempDir, Quota) {
         let place = tempfile::tempdir().unwrap();
@@ -292,12 +293,17 @@ mod tests {
         assert!(quota.bytes(40 << 10).await.is_ok());
     }
 
+    /// A file in the folder that is open, and where it is.
+    fn held(place: &tempfile::TempDir) -> (Arc<File>, PathBuf) {
+        let path = place.path().join("big");
+        fs::write(&path, vec![1; 40 << 10]).unwrap();
+        (Arc::new(File::open(&path).unwrap()), path)
+    }
+
     #[tokio::test]
     async fn what_loses_its_name_while_it_is_open_counts_until_it_is_closed() {
         let (place, quota) = quota(64 << 10, 10);
-        let path = place.path().join("big");
-        fs::write(&path, vec![1; 40 << 10]).unwrap();
-        let held = Arc::new(File::open(&path).unwrap());
+        let (held, path) = held(&place);
         assert_eq!(quota.account.opened(&held).unwrap(), 1);
         // Whoever removes it.
         fs::remove_file(&path).unwrap();
@@ -311,9 +317,7 @@ mod tests {
     #[tokio::test]
     async fn what_has_lost_its_name_before_it_is_known_to_be_open_counts_at_once() {
         let (place, quota) = quota(64 << 10, 10);
-        let path = place.path().join("big");
-        fs::write(&path, vec![1; 40 << 10]).unwrap();
-        let held = Arc::new(File::open(&path).unwrap());
+        let (held, path) = held(&place);
         fs::remove_file(&path).unwrap();
         quota.look().await.unwrap();
         assert_eq!(quota.account.used().there.files, 0);

@@ -100,6 +100,7 @@ impl Supervised {
             running,
         );
         let view = supervisor.view.subscribe();
+        // Moved into `run` it would be there twice: as what the task begins with, and as what it runs.
         tokio::spawn(async move { supervisor.run().await });
         Self {
             label: label.to_owned(),
@@ -403,8 +404,8 @@ impl Supervisor {
         match event {
             Event::Failed => {
                 self.wanted = None;
-                if let Some(error) = self.last_failure.clone() {
-                    self.answer_reload(Err(LaunchError::clone(&error)));
+                if let Some(error) = self.last_failure.as_deref().cloned() {
+                    self.answer_reload(Err(error));
                 }
             }
             Event::Started => self.answer_reload(Ok(())),

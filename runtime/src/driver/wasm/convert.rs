@@ -68,8 +68,11 @@ fn headers(list: Vec<wit::Header>) -> Headers {
 }
 
 pub(super) fn setup_config(config: &contract::SetupConfig) -> backend::SetupConfig {
+    let options = config.options.iter();
     backend::SetupConfig {
-        options: string_map(config.options.clone()),
+        options: options
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
         backend_uuid: config.backend_uuid.clone(),
     }
 }

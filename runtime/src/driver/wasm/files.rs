@@ -67,8 +67,10 @@ impl Granted {
             let folder = root.folder(grant, limits).map_err(|it| fault(&it))?;
             Preopen::of(folder).map_err(|error| fault(&error.to_string()))
         });
+        let preopens: Vec<_> = opened.collect::<Result<_, _>>()?;
+        let root = root.filter(|_| !preopens.is_empty());
         Ok(Self {
-            preopens: opened.collect::<Result<_, _>>()?,
+            preopens,
             share: root.map(|root| root.share(entry)),
         })
     }
