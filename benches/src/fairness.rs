@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use comfy_table::Table;
-use http::Method;
 use serde_json::json;
 
 use crate::table::table;
@@ -95,11 +94,8 @@ async fn mount(server: &Served, mode: Mode, name: &str) -> anyhow::Result<()> {
     let file = mode.file();
     let command = file.file_name().unwrap_or_default().to_string_lossy();
     let body = json!({ "sha256": server.sha256(&command)?, "command": command });
-    let path = format!("sys/plugins/catalog/secret/{name}");
-    client.expect(Method::PUT, &path, &body.to_string()).await?;
-    let body = json!({ "type": name }).to_string();
-    let path = format!("sys/mounts/{name}");
-    client.expect(Method::POST, &path, &body).await
+    client.register(name, &body).await?;
+    client.enable(name).await
 }
 
 impl Mode {

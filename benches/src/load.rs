@@ -170,12 +170,9 @@ async fn mount(server: &Served, way: &Way) -> anyhow::Result<()> {
         if let Some(isolation) = way.isolation {
             body["isolation"] = isolation.into();
         }
-        let path = format!("sys/plugins/catalog/secret/{}", way.name);
-        client.expect(Method::PUT, &path, &body.to_string()).await?;
+        client.register(way.name, &body).await?;
     }
-    let path = format!("sys/mounts/{}", way.name);
-    let body = json!({ "type": way.name }).to_string();
-    client.expect(Method::POST, &path, &body).await?;
+    client.enable(way.name).await?;
     client.expect(Method::PUT, &way.at(), way.body).await
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::guests::{self, COMPONENT_TOOL};
-use crate::shell::{cargo, program_at_root, step, target};
+use crate::shell::{program_at_root, step, target};
 
 /// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one; or those of
 /// the parts that are named, with all cores.
@@ -42,19 +42,8 @@ pub(crate) fn smoke() -> Result<()> {
     )
 }
 
-/// With the selection of packages that everything else is built with, so that nothing is built a second time.
 fn build() -> Result<()> {
-    step(
-        "build the benchmark",
-        cargo(&[
-            "build",
-            "--locked",
-            "--workspace",
-            "--bins",
-            "--exclude",
-            COMPONENT_TOOL,
-        ]),
-    )
+    guests::build_workspace("build the benchmark", &[COMPONENT_TOOL])
 }
 
 fn measure(what: &str, words: &[&str]) -> Result<()> {

@@ -56,27 +56,31 @@ pub(crate) fn build_components() -> Result<()> {
     )
 }
 
-/// The workspace's executables in one build: with the guests alone, cargo would choose other features for the shared
-/// dependencies and compile them a second time for everything else. What nobody needs yet waits: the tool for other
-/// languages, and the benchmarks.
+/// The server's executables, and those of the guests. What nobody needs yet waits: the tool for other languages, and the
+/// benchmarks.
 ///
 /// # Errors
 ///
 /// As [`run`].
 pub(crate) fn build_executables() -> Result<()> {
-    step(
+    build_workspace(
         "build the server and the guests as executables (some minutes the first time)",
-        cargo(&[
-            "build",
-            "--locked",
-            "--workspace",
-            "--bins",
-            "--exclude",
-            COMPONENT_TOOL,
-            "--exclude",
-            BENCHMARKS,
-        ]),
+        &[COMPONENT_TOOL, BENCHMARKS],
     )
+}
+
+/// The workspace's executables in one build, without those of some packages: with a few packages alone, cargo would choose
+/// other features for the shared dependencies and compile them a second time for everything else.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn build_workspace(what: &str, without: &[&str]) -> Result<()> {
+    let mut words = vec!["build", "--locked", "--workspace", "--bins"];
+    for package in without {
+        words.extend(["--exclude", package]);
+    }
+    step(what, cargo(&words))
 }
 
 fn report() -> Result<()> {

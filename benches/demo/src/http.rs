@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::served::TOKEN;
@@ -95,5 +95,26 @@ impl Client {
             String::from_utf8_lossy(&answer.bytes)
         );
         Ok(())
+    }
+
+    /// Registers a secrets engine.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it, or the connection breaks.
+    pub async fn register(&mut self, name: &str, entry: &Value) -> anyhow::Result<()> {
+        let path = format!("sys/plugins/catalog/secret/{name}");
+        self.expect(Method::PUT, &path, &entry.to_string()).await
+    }
+
+    /// Enables an engine at its own name.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it, or the connection breaks.
+    pub async fn enable(&mut self, name: &str) -> anyhow::Result<()> {
+        let path = format!("sys/mounts/{name}");
+        let mount = json!({ "type": name }).to_string();
+        self.expect(Method::POST, &path, &mount).await
     }
 }

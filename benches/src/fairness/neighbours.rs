@@ -86,14 +86,16 @@ impl Unseen {
         let file = format!("{name}.wasm");
         fs::write(self.plugins.join(&file), &bytes)?;
         let digest = hex::encode(Sha256::digest(&bytes));
-        let entry = format!("sys/plugins/catalog/secret/{name}");
-        let body = json!({ "sha256": digest, "command": file }).to_string();
-        client.expect(Method::PUT, &entry, &body).await?;
-        let mount = format!("sys/mounts/{name}");
-        let body = json!({ "type": name }).to_string();
-        client.expect(Method::POST, &mount, &body).await?;
-        client.expect(Method::DELETE, &mount, "").await?;
-        client.expect(Method::DELETE, &entry, "").await
+        let entry = json!({ "sha256": digest, "command": file });
+        client.register(name, &entry).await?;
+        client.enable(name).await?;
+        for path in [
+            format!("sys/mounts/{name}"),
+            format!("sys/plugins/catalog/secret/{name}"),
+        ] {
+            client.expect(Method::DELETE, &path, "").await?;
+        }
+        Ok(())
     }
 
     /// Adds an empty custom section, which leaves the component as it was.
