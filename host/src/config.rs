@@ -113,8 +113,8 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, Faults> {
-        let body =
-            hcl::parse(text).map_err(|fault| Faults::one(format!("not valid HCL: {fault}")))?;
+        let body = hcl_edit::parser::parse_body(text)
+            .map_err(|fault| Faults::one(format!("not valid HCL: {fault}")))?;
         let mut faults = Faults::default();
         let mut root = Section::root(&body, &mut faults);
         let config = Self::read(&mut root);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hcl::expr::Expression;
-use hcl::structure::{Block, Body};
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Attribute, Block, Body};
 use palisade_runtime::ErrorKind;
 
 use super::duration;
@@ -35,10 +35,11 @@ impl Faults {
 }
 
 fn text_of(value: &Expression) -> Option<String> {
-    match value {
-        Expression::String(text) => Some(text.clone()),
-        _ => None,
-    }
+    value.as_str().map(str::to_owned)
+}
+
+fn name_of(attribute: &Attribute) -> &str {
+    attribute.key.as_str()
 }
 
 /// The root of a file, or one block of it.
@@ -77,13 +78,12 @@ impl<'file, 'faults> Section<'file, 'faults> {
 
     /// Whether the setting is given at all.
     pub(super) fn has(&self, name: &str) -> bool {
-        let mut attributes = self.body.attributes();
-        attributes.any(|attribute| attribute.key() == name)
+        self.body.has_attribute(name)
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
-            Expression::String(text) => Some(text.clone()),
+            Expression::String(text) => Some(text.to_string()),
             _ => self.wrong(name, "it is not text in quotes"),
         }
     }
@@ -101,8 +101,8 @@ impl<'file, 'faults> Section<'file, 'faults> {
     /// The digits of a number, which may be written as text.
     pub(super) fn digits(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
-            Expression::String(text) => Some(text.clone()),
-            Expression::Number(number) => Some(number.to_string()),
+            Expression::String(text) => Some(text.to_string()),
+            Expression::Number(number) => Some(number.value().to_string()),
             _ => self.wrong(name, "it is no number"),
         }
     }
@@ -139,10 +139,10 @@ impl<'file, 'faults> Section<'file, 'faults> {
     /// A boolean; OpenBao's files also write it as text or as a number.
     pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
         match self.take(name)? {
-            Expression::Bool(flag) => Some(*flag),
-            Expression::String(word) if word == "true" || word == "1" => Some(true),
-            Expression::String(word) if word == "false" || word == "0" => Some(false),
-            Expression::Number(number) => match number.as_u64() {
+            Expression::Bool(flag) => Some(*flag.value()),
+            Expression::String(word) if matches!(word.as_str(), "true" | "1") => Some(true),
+            Expression::String(word) if matches!(word.as_str(), "false" | "0") => Some(false),
+            Expression::Number(number) => match number.value().as_u64() {
                 Some(number @ 0..=1) => Some(number == 1),
                 _ => self.wrong(name, "it is neither true nor false"),
             },
@@ -152,8 +152,8 @@ impl<'file, 'faults> Section<'file, 'faults> {
 
     pub(super) fn duration(&mut self, name: &'static str) -> Option<Duration> {
         let text = match self.take(name)? {
-            Expression::String(text) => text.clone(),
-            Expression::Number(number) => number.to_string(),
+            Expression::String(text) => text.to_string(),
+            Expression::Number(number) => number.value().to_string(),
             _ => return self.wrong(name, "it is not a duration, such as \"1h\""),
         };
         match duration::parse(&text) {
@@ -170,10 +170,7 @@ impl<'file, 'faults> Section<'file, 'faults> {
     ) -> Option<Vec<T>> {
         self.taken.insert(name);
         let body = self.body;
-        let blocks: Vec<&Block> = body
-            .blocks()
-            .filter(|block| block.identifier() == name)
-            .collect();
+        let blocks: Vec<&Block> = body.get_blocks(name).collect();
         if blocks.is_empty() {
             return self.wrong(name, "there is no such block and one is needed");
         }
@@ -200,8 +197,8 @@ impl<'file, 'faults> Section<'file, 'faults> {
     /// Reports what nobody took.
     pub(super) fn finish(mut self) {
         let (taken, body) = (std::mem::take(&mut self.taken), self.body);
-        let attributes = body.attributes().map(|attribute| attribute.key());
-        let names = attributes.chain(body.blocks().map(Block::identifier));
+        let attributes = body.attributes().map(name_of);
+        let names = attributes.chain(body.blocks().map(|block| block.ident.as_str()));
         let unknown: BTreeSet<_> = names.filter(|name| !taken.contains(name)).collect();
         for name in unknown {
             self.fault(name, "this setting is not known");
@@ -213,15 +210,15 @@ impl<'file, 'faults> Section<'file, 'faults> {
         block: &Block,
         read: &mut impl FnMut(&str, &mut Section<'_, '_>) -> Option<T>,
     ) -> Option<T> {
-        let [label] = block.labels() else {
+        let [label] = block.labels.as_slice() else {
             return self.wrong(
-                block.identifier(),
+                block.ident.as_str(),
                 "it needs exactly one label, such as \"tcp\"",
             );
         };
         let mut section = Section {
-            place: format!("{} {:?}", block.identifier(), label.as_str()),
-            body: block.body(),
+            place: format!("{} {:?}", block.ident.as_str(), label.as_str()),
+            body: &block.body,
             taken: BTreeSet::new(),
             faults: self.faults,
         };
@@ -235,10 +232,10 @@ impl<'file, 'faults> Section<'file, 'faults> {
         let body = self.body;
         let mut found = body
             .attributes()
-            .filter(|attribute| attribute.key() == name);
+            .filter(|attribute| name_of(attribute) == name);
         let first = found.next()?;
         match found.next() {
-            None => Some(first.expr()),
+            None => Some(&first.value),
             Some(_) => self.wrong(name, "it is set twice"),
         }
     }

@@ -65,7 +65,7 @@ fn settings() -> Config {
 }
 
 /// Whatever the guests' toolchains do not emit is refused when compiling: each proposal had, or could have, a bug of
-/// its own. (Threads and parallel compilation are not even built in.)
+/// its own. (Threads, garbage collection, exceptions and parallel compilation are not even built in.)
 fn refuse_unused_proposals(config: &mut Config) {
     config
         .wasm_memory64(false)
@@ -74,9 +74,7 @@ fn refuse_unused_proposals(config: &mut Config) {
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
         .wasm_custom_page_sizes(false)
-        .wasm_exceptions(false)
         .wasm_gc(false)
-        .wasm_function_references(false)
         .gc_support(false);
 }
 
@@ -95,7 +93,6 @@ fn slots() -> PoolingAllocationConfig {
         .total_memories(stores * memories)
         .total_tables(stores * tables)
         .total_stacks(stores)
-        .total_gc_heaps(1)
         .max_core_instances_per_component(core_instances)
         .max_memories_per_component(memories)
         .max_tables_per_component(tables)
