@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use comfy_table::{Table, presets};
-use palisade_contract::{Json, Operation, PluginType, Request};
+use palisade_contract::{Json, Operation, Request};
 use palisade_protocol::cert::Identity;
 use palisade_protocol::env::{Application, LaunchEnv};
 use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
-use palisade_runtime::catalog::{PluginDirectory, Program, Verified};
+use palisade_runtime::catalog::{PluginDirectory, Verified};
 use palisade_runtime::driver::native::NativeDriver;
-use palisade_runtime::driver::{Driver, Instance, LaunchPlan, StartTimes};
-use palisade_runtime::services::{Deadline, MountPrefix, MountServices, ServicesConfig};
-use palisade_runtime::store::MemoryStore;
-use palisade_runtime::{Digest, Grants, Limits, ProcessOptions, RuntimeKind, Timeouts, Workers};
+use palisade_runtime::driver::{Driver, Instance, StartTimes};
+use palisade_runtime::services::Deadline;
+use palisade_runtime::{Digest, Timeouts, Workers};
 use sha2::{Digest as _, Sha256};
 
 use crate::go_host::{GoHost, Spread, Task, peer};
+use crate::plan;
 use palisade_demo::built;
 use palisade_demo::sampler::{Effort, Samples};
 
@@ -184,7 +184,7 @@ impl Subject {
     }
 
     async fn first_answer(&self, verified: Verified) -> anyhow::Result<Arc<dyn Instance>> {
-        let instance = self.driver.launch(plan(verified)?).await?;
+        let instance = self.driver.launch(plan::alone(verified)?).await?;
         let deadline = Deadline::after(PATIENCE);
         instance.initialize(deadline).await?;
         let request = Request::new(Operation::Read, PATH, Json::null());
@@ -196,27 +196,6 @@ impl Subject {
 fn command(file: &Path) -> anyhow::Result<&str> {
     let name = file.file_name().and_then(|name| name.to_str());
     name.context("its name is text")
-}
-
-fn plan(verified: Verified) -> anyhow::Result<LaunchPlan> {
-    let limits = Limits::of(RuntimeKind::Native);
-    let prefix = MountPrefix::new(PluginType::Secret, "bench")?;
-    let store = Arc::new(MemoryStore::new());
-    let services = ServicesConfig::new(store, prefix, "bench", &limits);
-    Ok(LaunchPlan {
-        program: Program::Verified(verified),
-        label: "bench".to_owned(),
-        plugin_type: PluginType::Secret,
-        limits: Arc::new(limits),
-        grants: Grants::default(),
-        started_after: None,
-        process: ProcessOptions {
-            dedicated: true,
-            ..ProcessOptions::default()
-        },
-        config: Arc::default(),
-        services: MountServices::new(services),
-    })
 }
 
 impl fmt::Display for Launches {

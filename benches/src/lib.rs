@@ -11,6 +11,7 @@ pub mod launch;
 pub mod load;
 pub mod memory;
 pub mod peers;
+pub mod plan;
 pub mod soak;
 pub mod stores;
 pub mod table;

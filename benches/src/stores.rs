@@ -1,6 +1,7 @@
 //! What keeps components apart, and what it costs: fresh stores on one and two threads, reads of storage, the answer after
-//! a trap, the end of a runaway, and mounts that nobody asks.
+//! a trap, the end of a runaway, mounts that nobody asks, and a start from code on disk.
 
+mod activation;
 mod idle;
 mod recovery;
 mod runaway;
@@ -25,6 +26,7 @@ pub struct Stores(Vec<String>);
 ///
 /// When the guests are not built, or a call fails that should not.
 pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores> {
+    let activation = activation::measure(&workers, effort).await?;
     let runtime = runtime(workers).await?;
     let parts = vec![
         scaling::measure(&runtime, effort).await?.to_string(),
@@ -32,6 +34,7 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores>
         recovery::measure(&runtime, effort).await?.to_string(),
         runaway::measure(&runtime, effort).await?.to_string(),
         idle::measure(&runtime, effort).await?.to_string(),
+        activation.to_string(),
     ];
     runtime.runtime().shutdown().await;
     Ok(Stores(parts))

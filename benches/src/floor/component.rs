@@ -116,14 +116,23 @@ impl Floor {
         Self::open(file, memory, true)
     }
 
-    fn open(file: &Path, memory: Memory, is_limited: bool) -> anyhow::Result<Self> {
+    /// What it is compiled with and runs in.
+    ///
+    /// # Errors
+    ///
+    /// When the memory of the pool cannot be reserved.
+    pub fn engine(memory: Memory, is_limited: bool) -> anyhow::Result<Engine> {
         let mut config = Config::new();
         config
             .concurrency_support(false)
             .consume_fuel(is_limited)
             .async_stack_zeroing(is_limited)
             .allocation_strategy(memory.strategy());
-        let engine = Engine::new(&config)?;
+        Ok(Engine::new(&config)?)
+    }
+
+    fn open(file: &Path, memory: Memory, is_limited: bool) -> anyhow::Result<Self> {
+        let engine = Self::engine(memory, is_limited)?;
         let component = Component::from_file(&engine, file)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
