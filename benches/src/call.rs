@@ -9,7 +9,7 @@ use palisade_runtime::{Isolation, Workers};
 use crate::embedded::{Embedded, Plugin};
 use crate::floor::component::{Floor, Memory};
 use crate::floor::wire::BareWire;
-use crate::table::{micros, table, times};
+use crate::table::{micros, row, table, times};
 use palisade_demo::built;
 use palisade_demo::sampler::{Effort, Samples, turn};
 
@@ -136,12 +136,7 @@ impl fmt::Display for Comparison {
         ]);
         for (label, samples, floor) in self.rows() {
             let ratio = floor.map_or(String::new(), |floor| times(samples.p50(), floor.p50()));
-            table.add_row([
-                label.to_owned(),
-                micros(samples.p50()),
-                micros(samples.p99()),
-                ratio,
-            ]);
+            table.add_row(row(label, samples, micros, ratio));
         }
         writeln!(f, "{table}")?;
         let share = times(self.per_call.p50(), self.native.p50());

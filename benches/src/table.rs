@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
+use palisade_demo::sampler::Samples;
 
 /// An empty table with these heads.
 pub fn table<const COLUMNS: usize>(heads: [&str; COLUMNS]) -> Table {
@@ -10,6 +11,21 @@ pub fn table<const COLUMNS: usize>(heads: [&str; COLUMNS]) -> Table {
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(heads);
     table
+}
+
+/// A row: a label, the middle and the slow end in that unit, and a figure of the table's own.
+pub fn row(
+    label: &str,
+    samples: &Samples,
+    unit: fn(Duration) -> String,
+    own: String,
+) -> [String; 4] {
+    [
+        label.to_owned(),
+        unit(samples.p50()),
+        unit(samples.p99()),
+        own,
+    ]
 }
 
 /// Microseconds.

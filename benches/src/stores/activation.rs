@@ -20,7 +20,7 @@ use wasm_encoder::{
 use crate::floor::code::SealedCode;
 use crate::floor::component::{Floor, Memory};
 use crate::plan;
-use crate::table::{millis, table, times};
+use crate::table::{millis, row, table, times};
 
 /// The size of the component.
 const BYTES: usize = 2_000_000;
@@ -162,12 +162,7 @@ impl fmt::Display for Activation {
             ),
             ("from the cache on disk, set up", &self.warm),
         ] {
-            table.add_row([
-                what.to_owned(),
-                millis(samples.p50()),
-                millis(samples.p99()),
-                times(samples.p50(), floor),
-            ]);
+            table.add_row(row(what, samples, millis, times(samples.p50(), floor)));
         }
         write!(
             f,

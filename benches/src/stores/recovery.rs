@@ -8,7 +8,7 @@ use palisade_contract::{Json, Operation};
 use palisade_runtime::ErrorKind;
 
 use crate::embedded::Embedded;
-use crate::table::{micros, table};
+use crate::table::{micros, row, table, times};
 use palisade_demo::sampler::{Effort, Samples};
 
 /// What was measured.
@@ -63,13 +63,7 @@ impl fmt::Display for Recovery {
             ("from the error to the next answer", &self.next),
             ("from the request that traps to the next answer", &self.both),
         ] {
-            let share = samples.p99().as_secs_f64() / floor.as_secs_f64();
-            table.add_row([
-                label.to_owned(),
-                micros(samples.p50()),
-                micros(samples.p99()),
-                format!("{share:.2}"),
-            ]);
+            table.add_row(row(label, samples, micros, times(samples.p99(), floor)));
         }
         write!(f, "{table}")
     }

@@ -8,7 +8,7 @@ use palisade_contract::{Json, Operation};
 use palisade_runtime::ErrorKind;
 
 use crate::embedded::Embedded;
-use crate::table::{millis, table};
+use crate::table::{millis, row, table};
 use palisade_demo::sampler::{Effort, Samples};
 
 /// An entry with the default memory, whose guests run on threads of their own.
@@ -89,12 +89,7 @@ impl fmt::Display for Runaways {
         let fill = ("filling 64 MiB once, for comparison", &self.fill);
         let rows = self.rows.iter().map(|(label, samples)| (*label, samples));
         for (label, samples) in rows.chain([fill]) {
-            table.add_row([
-                label.to_owned(),
-                millis(samples.p50()),
-                millis(samples.p99()),
-                millis(samples.percentile(1.0)),
-            ]);
+            table.add_row(row(label, samples, millis, millis(samples.percentile(1.0))));
         }
         write!(f, "{table}")
     }

@@ -8,7 +8,7 @@ use palisade_contract::{Json, Operation};
 
 use crate::embedded::Embedded;
 use crate::floor::component::{Floor, Memory};
-use crate::table::{micros, table, times};
+use crate::table::{micros, row, table, times};
 use palisade_demo::built;
 use palisade_demo::sampler::{Effort, Samples, turn};
 
@@ -110,12 +110,12 @@ impl fmt::Display for Scaling {
         ]);
         let fastest = self.settings.iter().map(|(_, samples)| samples.p50()).min();
         for (memory, samples) in &self.settings {
-            settings.add_row([
-                memory.label().to_owned(),
-                micros(samples.p50()),
-                micros(samples.p99()),
+            settings.add_row(row(
+                memory.label(),
+                samples,
+                micros,
                 times(samples.p50(), fastest.unwrap_or_default()),
-            ]);
+            ));
         }
         writeln!(f, "{settings}\n")?;
         let mut threads = table([

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use palisade_contract::{Json, Operation};
 
 use crate::embedded::Embedded;
-use crate::table::{micros, table, times};
+use crate::table::{micros, row, table, times};
 use palisade_demo::sampler::{Effort, Samples};
 
 /// How often one request reads the key.
@@ -54,12 +54,7 @@ impl fmt::Display for Reads {
         ]);
         let floor = self.0[0].1.p50();
         for (mount, samples) in &self.0 {
-            table.add_row([
-                (*mount).to_owned(),
-                micros(samples.p50()),
-                micros(samples.p99()),
-                times(samples.p50(), floor),
-            ]);
+            table.add_row(row(mount, samples, micros, times(samples.p50(), floor)));
         }
         write!(f, "{table}")
     }
