@@ -19,10 +19,6 @@ const PATH: &str = "echo";
 /// What it is sent, and answers with beside what else it saw of the request.
 const BODY: &str = r#"{"x":"0123456789012345678901234567890123456789012345678901234567"}"#;
 
-/// With this much memory at most a component runs on the thread that asks it; with more on threads of the guests' own,
-/// which costs two changes of thread.
-pub const IN_PLACE: &[(&str, &str)] = &[("memory_bytes", "16777216")];
-
 /// What was measured, each way beside its floor.
 pub struct Comparison {
     component_floor: Samples,
@@ -171,15 +167,15 @@ async fn runtime(workers: Workers) -> anyhow::Result<Embedded> {
         ("per-mount", Some(Isolation::Mount)),
         ("per-call", Some(Isolation::Call)),
     ] {
-        let (file, limits) = match isolation {
-            None => (built::program("hostile"), &[][..]),
-            Some(_) => (built::component("hostile"), IN_PLACE),
+        let file = match isolation {
+            None => built::program("hostile"),
+            Some(_) => built::component("hostile"),
         };
         let plugin = Plugin {
             name,
             file,
             isolation,
-            limits,
+            limits: &[],
         };
         runtime.mount(&directory, plugin).await?;
     }

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use palisade_runtime::{Isolation, Workers};
 
-use crate::call::IN_PLACE;
 use crate::embedded::Embedded;
 use palisade_demo::sampler::Effort;
 
@@ -43,9 +42,8 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores>
 /// The hostile guest in both isolations, and linked in.
 async fn runtime(workers: Workers) -> anyhow::Result<Arc<Embedded>> {
     let ways = [
-        ("per-call", Isolation::Call, IN_PLACE),
-        ("per-mount", Isolation::Mount, IN_PLACE),
-        ("roomy", Isolation::Call, runaway::ROOMY),
+        ("per-call", Isolation::Call, &[][..]),
+        ("per-mount", Isolation::Mount, &[]),
     ];
     let runtime = Embedded::of_hostile(workers, &ways).await?;
     runtime.enable("builtin", "hostile").await?;

@@ -11,10 +11,7 @@ use crate::embedded::Embedded;
 use crate::table::{millis, row, table};
 use palisade_demo::sampler::{Effort, Samples};
 
-/// An entry with the default memory, whose guests run on threads of their own.
-pub(super) const ROOMY: &[(&str, &str)] = &[("memory_bytes", "67108864")];
-
-/// What such a guest fills in one instruction: nearly all that it may have.
+/// What a guest fills in one instruction: nearly all that it may have.
 const FILLED_BYTES: usize = 48 << 20;
 
 /// How long each request may take.
@@ -29,15 +26,10 @@ pub(super) struct Runaways {
 /// Lets guests run away in turns, and fills as much memory here.
 pub(super) async fn measure(runtime: &Embedded, effort: Effort) -> anyhow::Result<Runaways> {
     let cases = [
-        ("a loop, in place", "per-call/spin", "null".to_owned()),
-        (
-            "a loop, on the guests' threads",
-            "roomy/spin",
-            "null".to_owned(),
-        ),
+        ("a loop", "per-call/spin", "null".to_owned()),
         (
             "filling 48 MiB over and over",
-            "roomy/spin-memory",
+            "per-call/spin-memory",
             format!(r#"{{"bytes":{FILLED_BYTES}}}"#),
         ),
     ];

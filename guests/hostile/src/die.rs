@@ -15,52 +15,69 @@ const CODE: Field<i64> = Field::int("code", "The exit code.").default("1");
 /// What [`hog`] takes when nobody says: more than any guest may have, and not so much that it harms a machine.
 pub(crate) const HOG_BYTES: usize = 1 << 30;
 
-pub(crate) fn paths() -> Vec<Path<Hostile>> {
-    let each = "Read it to make it happen.";
-    vec![
+const EACH: &str = "Read it to make it happen.";
+
+pub(crate) const PATHS: [(&str, fn() -> Path<Hostile>); 9] = [
+    ("crash", || {
         Path::new("crash")
             .read(read_crash)
             .write(read_crash)
-            .help("Aborts.", each),
+            .help("Aborts.", EACH)
+    }),
+    ("panic", || {
         Path::new("panic")
             .read(read_panic)
             .write(read_panic)
-            .help("Panics.", each),
+            .help("Panics.", EACH)
+    }),
+    ("spin", || {
         Path::new("spin")
             .read(read_spin)
             .write(read_spin)
-            .help("Loops for ever.", each),
+            .help("Loops for ever.", EACH)
+    }),
+    ("spin-memory", || {
         Path::new("spin-memory")
             .field(&BYTES)
             .read(read_spin_memory)
             .write(read_spin_memory)
-            .help("Fills memory for ever, in bulk.", each),
+            .help("Fills memory for ever, in bulk.", EACH)
+    }),
+    ("hog", || {
         Path::new("hog")
             .field(&BYTES)
             .read(read_hog)
             .write(read_hog)
-            .help("Takes memory until it is refused.", each),
+            .help("Takes memory until it is refused.", EACH)
+    }),
+    ("deep", || {
         Path::new("deep")
             .read(read_deep)
             .write(read_deep)
-            .help("Recurses for ever.", each),
+            .help("Recurses for ever.", EACH)
+    }),
+    ("wait", || {
         Path::new("wait")
             .field(&MILLISECONDS)
             .read(read_wait)
             .write(read_wait)
-            .help("Waits, asking the host for the time and for storage.", each),
+            .help("Waits, asking the host for the time and for storage.", EACH)
+    }),
+    ("sleep", || {
         Path::new("sleep")
             .field(&MILLISECONDS)
             .read(read_sleep)
             .write(read_sleep)
-            .help("Sleeps, without a word to the host.", each),
+            .help("Sleeps, without a word to the host.", EACH)
+    }),
+    ("exit", || {
         Path::new("exit")
             .field(&CODE)
             .read(read_exit)
             .write(read_exit)
-            .help("Exits with a code.", each),
-    ]
-}
+            .help("Exits with a code.", EACH)
+    }),
+];
 
 async fn read_crash(_: &Hostile, _: Call<'_>) -> Answer {
     crash()

@@ -12,38 +12,53 @@ const LEN: Field<i64> = Field::int("len", "How many bytes.").default("32");
 const ENTITY: Field<String> = Field::string("entity_id", "Whose entity and groups to ask for.");
 const POLICY: Field<String> = Field::string("policy", "The password policy to ask for.");
 
-pub(crate) fn paths() -> Vec<Path<Hostile>> {
-    let each = "Read it.";
-    vec![
+const EACH: &str = "Read it.";
+
+pub(crate) const PATHS: [(&str, fn() -> Path<Hostile>); 8] = [
+    ("count", || {
         Path::new("count")
             .read(count)
-            .help("Counts its calls in memory.", each),
+            .help("Counts its calls in memory.", EACH)
+    }),
+    ("initialized", || {
         Path::new("initialized")
             .read(initialized)
-            .help("How often initialize ran.", each),
+            .help("How often initialize ran.", EACH)
+    }),
+    ("time-left", || {
         Path::new("time-left")
             .read(time_left)
-            .help("The time until the deadline.", each),
-        Path::new("now").read(now).help("The host's clock.", each),
+            .help("The time until the deadline.", EACH)
+    }),
+    ("now", || {
+        Path::new("now").read(now).help("The host's clock.", EACH)
+    }),
+    ("random", || {
         Path::new("random")
             .field(&LEN)
             .read(random)
             .write(random)
-            .help("Random bytes.", each),
+            .help("Random bytes.", EACH)
+    }),
+    ("environment", || {
         Path::new("environment")
             .read(environment)
-            .help("Variables and arguments.", each),
+            .help("Variables and arguments.", EACH)
+    }),
+    ("descriptors", || {
         Path::new("descriptors")
             .read(descriptors)
-            .help("Open file descriptors.", each),
+            .help("Open file descriptors.", EACH)
+    }),
+    ("system", || {
         Path::new("system")
             .field(&ENTITY)
             .field(&POLICY)
             .read(system)
             .write(system)
-            .help("Everything that the system view says.", each),
-    ]
-}
+            .help("Everything that the system view says.", EACH)
+    }),
+];
 
 async fn count(hostile: &Hostile, _: Call<'_>) -> Answer {
     let count = hostile.count.fetch_add(1, Ordering::Relaxed) + 1;

@@ -12,35 +12,44 @@ const BYTES: Field<i64> = Field::int("bytes", "How many bytes.").default("16");
 const LEVEL: Field<String> = Field::lower_case_string("level", "The level.").default("\"info\"");
 const TEXT: Field<String> = Field::string("text", "What to print.").default("\"printed\"");
 
-pub(crate) fn paths() -> Vec<Path<Hostile>> {
-    let each = "Read it to make it happen.";
-    vec![
+const EACH: &str = "Read it to make it happen.";
+
+pub(crate) const PATHS: [(&str, fn() -> Path<Hostile>); 5] = [
+    ("log", || {
         Path::new("log")
             .field(&LINES)
             .field(&BYTES)
             .field(&LEVEL)
             .read(log)
             .write(log)
-            .help("Logs lines of that length.", each),
+            .help("Logs lines of that length.", EACH)
+    }),
+    ("print", || {
         Path::new("print")
             .field(&TEXT)
             .field(&LINES)
             .read(print)
             .write(print)
-            .help("Prints to both outputs.", each),
+            .help("Prints to both outputs.", EACH)
+    }),
+    ("big", || {
         Path::new("big")
             .field(&BYTES)
             .read(big)
             .write(big)
-            .help("Answers at length.", each),
+            .help("Answers at length.", EACH)
+    }),
+    ("bad-json", || {
         Path::new("bad-json")
             .read(bad_json)
-            .help("Answers with text that is not JSON.", each),
+            .help("Answers with text that is not JSON.", EACH)
+    }),
+    ("warn", || {
         Path::new("warn")
             .read(warn)
-            .help("Answers with warnings.", each),
-    ]
-}
+            .help("Answers with warnings.", EACH)
+    }),
+];
 
 fn size(call: Call<'_>, field: &Field<i64>) -> Result<usize, Failure> {
     let number = call.value(field)?;

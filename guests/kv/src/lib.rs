@@ -57,15 +57,15 @@ async fn setup(_: SetupConfig, _: &dyn Host) -> Result<Box<dyn Backend>, PluginE
              number.",
         )
         .invalidate(|kv: &Kv, key| kv.config.invalidate(key))
-        .path(config::path())
-        .path(data::path())
-        .path(metadata::path())
-        .path(versions::delete_path())
-        .path(versions::undelete_path())
-        .path(versions::destroy_path())
-        .path(subkeys::path())
+        .path_at("config", config::path)
+        .path_at("data/", data::path)
+        .path_at("metadata/", metadata::path)
+        .path_at("delete/", versions::delete_path)
+        .path_at("undelete/", versions::undelete_path)
+        .path_at("destroy/", versions::destroy_path)
+        .path_at("subkeys/", subkeys::path)
         // The first path that matches answers, so this one comes last.
-        .path(invalid::path())
+        .path_at("", invalid::path)
         .build()
 }
 

@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 use crate::Answer;
 use crate::answer;
 use crate::field::FieldSchema;
+use crate::known::Known;
 use crate::path::Path;
 
 /// The help of the mount itself: what it is for, and its paths.
-pub(crate) fn of_mount<S>(text: &str, paths: &[Path<S>]) -> Answer {
+pub(crate) fn of_mount<S: Send + Sync + 'static>(text: &str, paths: &[Known<S>]) -> Answer {
     let text = text.trim();
     let mut help = format!(
         "## DESCRIPTION\n\n{text}\n\n## PATHS\n\n\
@@ -17,11 +18,12 @@ pub(crate) fn of_mount<S>(text: &str, paths: &[Path<S>]) -> Answer {
          that matches one of them to learn what it takes. Policies decide which of them your token\n\
          may use.\n\n"
     );
-    for path in paths {
+    let paths = paths.iter().map(Known::path);
+    for path in paths.clone() {
         let synopsis = path.synopsis.trim();
         help.push_str(&format!("    {}\n        {synopsis}\n\n", path.pattern()));
     }
-    let paths = paths.iter().map(|path| (path.pattern(), document(path)));
+    let paths = paths.map(|path| (path.pattern(), document(path)));
     answer(help, paths.collect())
 }
 

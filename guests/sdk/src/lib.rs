@@ -105,6 +105,7 @@ mod call;
 mod field;
 mod handler;
 mod help;
+mod known;
 mod matcher;
 mod path;
 pub mod pattern;

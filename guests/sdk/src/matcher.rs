@@ -59,6 +59,11 @@ impl Matcher {
         &self.pattern[self.bare.clone()]
     }
 
+    /// What every path begins with that the pattern matches.
+    pub(crate) fn literal(&self) -> &str {
+        &self.bare()[..self.literal]
+    }
+
     /// The pattern's named groups when it matches the whole of `path`.
     ///
     /// # Errors
@@ -66,7 +71,7 @@ impl Matcher {
     /// It is not a regular expression.
     pub(crate) fn captures(&self, path: &str) -> Result<Option<Captures>, PluginError> {
         let bare = self.bare();
-        let Some(rest) = path.strip_prefix(&bare[..self.literal]) else {
+        let Some(rest) = path.strip_prefix(self.literal()) else {
             return Ok(None);
         };
         match &self.tail {

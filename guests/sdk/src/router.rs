@@ -1,7 +1,7 @@
 //! Finds the path that a request is for and runs its handler.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use palisade_contract::{Backend, Existence, Host, Operation, PluginError, Request, Response};
@@ -9,6 +9,7 @@ use palisade_contract::{Backend, Existence, Host, Operation, PluginError, Reques
 use crate::call::Fields;
 use crate::handler::{Handler, Hook, SharedHandler, SharedHook};
 use crate::help;
+use crate::known::Known;
 use crate::matcher::Captures;
 use crate::path::Path;
 use crate::{Answer, Call};
@@ -20,7 +21,7 @@ use crate::{Answer, Call};
 pub struct Router<S> {
     state: S,
     help: Cow<'static, str>,
-    paths: Vec<Path<S>>,
+    paths: Vec<Known<S>>,
     hooks: Hooks<S>,
 }
 
@@ -63,15 +64,32 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Adds a path.
     #[must_use]
     pub fn path(mut self, path: Path<S>) -> Self {
-        self.paths.push(path);
+        self.paths.push(Known::Made(path));
         self
     }
 
     /// Adds several paths.
     #[must_use]
     pub fn paths(mut self, paths: impl IntoIterator<Item = Path<S>>) -> Self {
-        self.paths.extend(paths);
+        self.paths.extend(paths.into_iter().map(Known::Made));
         self
+    }
+
+    /// Adds a path that is made for the first request whose path begins with `start`; all that its pattern matches has to.
+    ///
+    /// A component with a store for each request is set up for each request. Of a backend with many paths this leaves the
+    /// one to be made that the request is for, which is a good part of what such a request takes.
+    #[must_use]
+    pub fn path_at(mut self, start: &'static str, make: fn() -> Path<S>) -> Self {
+        self.paths.push(Known::At(start, LazyLock::new(make)));
+        self
+    }
+
+    /// Adds several paths as [`path_at`](Self::path_at) does.
+    #[must_use]
+    pub fn paths_at(self, paths: &[(&'static str, fn() -> Path<S>)]) -> Self {
+        let paths = paths.iter();
+        paths.fold(self, |router, (start, make)| router.path_at(start, *make))
     }
 
     /// Does this before the first request of a generation of the mount; storage can be written. The hook is an
@@ -122,7 +140,8 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
-    /// Gives the finished backend. A pattern that is no regular expression is found out when the backend is initialized.
+    /// Gives the finished backend. A pattern that is no regular expression, or does not begin as
+    /// [`path_at`](Self::path_at) says, is found out when the backend is initialized.
     ///
     /// # Errors
     ///
@@ -141,7 +160,7 @@ impl<S: Send + Sync + 'static> Router<S> {
 struct Routed<S> {
     state: S,
     help: Cow<'static, str>,
-    paths: Vec<Path<S>>,
+    paths: Vec<Known<S>>,
     hooks: Hooks<S>,
 }
 
@@ -151,8 +170,8 @@ type Found<'r, S> = (&'r Path<S>, Captures);
 impl<S: Send + Sync + 'static> Routed<S> {
     fn find(&self, path: &str) -> Result<Found<'_, S>, PluginError> {
         for known in &self.paths {
-            if let Some(captures) = known.matcher().captures(path)? {
-                return Ok((known, captures));
+            if let Some(captures) = known.captures(path)? {
+                return Ok((known.path(), captures));
             }
         }
         Err(PluginError::unsupported_path())
@@ -195,8 +214,8 @@ impl<S: Send + Sync + 'static> Routed<S> {
 #[async_trait]
 impl<S: Send + Sync + 'static> Backend for Routed<S> {
     async fn initialize(&self, host: &dyn Host) -> Result<(), PluginError> {
-        for path in &self.paths {
-            path.matcher().check()?;
+        for known in &self.paths {
+            known.check()?;
         }
         match &self.hooks.initialize {
             Some(hook) => {

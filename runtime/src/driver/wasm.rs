@@ -10,6 +10,7 @@ mod ask;
 #[cfg(test)]
 mod attacks;
 mod bindings;
+mod borrowed;
 mod bounds;
 mod cache;
 mod canary;

@@ -45,7 +45,7 @@ impl<C: Class> WasmInstance<C> {
     ) -> Result<Self, LaunchError> {
         let entry = format!("{}/{}", plan.plugin_type, plan.label);
         let folders = Granted::open(folders, &plan.grants, &plan.limits, &entry, &plan.label)?;
-        let place = threads.place(&plan.limits, folders.has_folders());
+        let place = threads.place(plan.limits.profile, folders.has_folders());
         let plugin_type = plan.plugin_type;
         let mount = Arc::new(mount(plan, &entry, engine, compiled, folders));
         let description = describe(&mount, &place, step_limit).await?;

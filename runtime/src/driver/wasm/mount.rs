@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ask::Ask;
 use super::bindings::palisade::plugin::types as wit;
+use super::borrowed;
 use super::convert;
 use super::engine::Class;
 use super::pool::{Era, Pool};
@@ -107,6 +108,7 @@ impl<C: Class> Mount<C> {
             era,
             stale,
         } = leased;
+        borrowed::hold(store.held_bytes()).await;
         // Only now, after the news: what the guest reads while it forgets a key is newer than what it forgets.
         store.enter(self.services.buffered_scope(deadline));
         store.count_use();

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use wasmtime::Store;
+use async_trait::async_trait;
 use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, ResourceLimiterAsync, Store};
 
 use super::bindings::Secrets;
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
+use super::borrowed;
 use super::engine::Stores;
 use super::files::{Files, Granted};
 use super::limiter::{Held, Limiter};
@@ -42,6 +44,43 @@ pub(super) struct StoreState {
     pub(super) files: Files,
     pub(super) recorder: Recorder,
     pub(super) limiter: Limiter,
+}
+
+#[async_trait]
+impl ResourceLimiterAsync for StoreState {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = self.limiter.memory_growing(current, desired, maximum);
+        borrowed::hold(self.limiter.bytes()).await;
+        granted
+    }
+
+    async fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = self.limiter.table_growing(current, desired, maximum);
+        borrowed::hold(self.limiter.bytes()).await;
+        granted
+    }
+
+    fn instances(&self) -> usize {
+        self.limiter.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limiter.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limiter.memories()
+    }
 }
 
 /// What an entry is granted besides the contract.
@@ -144,7 +183,7 @@ impl<C> StoreMaker<C> {
             limiter: Limiter::new(limits, Held::of(&self.held)),
         };
         let mut store = self.stores.empty(state)?;
-        store.limiter(|state| &mut state.limiter);
+        store.limiter_async(|state| state);
         store.set_fuel(limits.fuel)?;
         store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
         store.set_hostcall_fuel(self.copied_bytes_max());
@@ -195,6 +234,11 @@ impl GuestStore {
     /// How old it is.
     pub(super) fn age(&self) -> Duration {
         self.born.elapsed()
+    }
+
+    /// Bytes of its memories and tables.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.store.data().limiter.bytes()
     }
 
     /// Counts one more request.

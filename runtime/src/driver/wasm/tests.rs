@@ -12,12 +12,6 @@ use crate::driver::Instance;
 use crate::services::Deadline;
 use crate::{CallError, ErrorKind, Isolation, LaunchError, Limits};
 
-/// Guests with this limit run on threads of their own.
-const OWN_THREADS: u64 = 64 << 20;
-
-/// Guests with this limit run on the caller's thread.
-const IN_PLACE: u64 = 16 << 20;
-
 /// Fuel that no test lives to see the end of.
 const ENDLESS: u64 = u64::MAX / 2;
 
@@ -31,6 +25,13 @@ fn limits() -> Limits {
 fn kept() -> Limits {
     Limits {
         isolation: Isolation::Mount,
+        ..limits()
+    }
+}
+
+fn endless() -> Limits {
+    Limits {
+        fuel: ENDLESS,
         ..limits()
     }
 }
@@ -54,18 +55,11 @@ async fn launch_error(guest: Guest, limits: Limits) -> LaunchError {
 }
 
 #[tokio::test]
-async fn a_guest_answers_wherever_it_runs() {
-    for memory_bytes in [OWN_THREADS, IN_PLACE] {
-        for isolation in [Isolation::Call, Isolation::Mount] {
-            let limits = Limits {
-                memory_bytes,
-                isolation,
-                ..limits()
-            };
-            let running = running(Guest::default(), limits).await;
-            for _ in 0..3 {
-                assert_eq!(running.ask().await.unwrap(), None);
-            }
+async fn a_guest_answers_again_and_again() {
+    for limits in [limits(), kept()] {
+        let running = running(Guest::default(), limits).await;
+        for _ in 0..3 {
+            assert_eq!(running.ask().await.unwrap(), None);
         }
     }
 }
@@ -87,26 +81,19 @@ async fn a_loop_ends_with_its_fuel() {
 }
 
 #[tokio::test]
-async fn a_loop_ends_at_its_deadline_wherever_it_runs() {
-    for memory_bytes in [OWN_THREADS, IN_PLACE] {
-        let limits = Limits {
-            memory_bytes,
-            fuel: ENDLESS,
-            ..limits()
-        };
-        let running = running(handling("(call $loop) (call $nothing)"), limits).await;
-        let begun = Instant::now();
-        let error = running
-            .ask_for(Duration::from_millis(50))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(
-            begun.elapsed() < Duration::from_secs(2),
-            "{:?}",
-            begun.elapsed()
-        );
-    }
+async fn a_loop_ends_at_its_deadline() {
+    let running = running(handling("(call $loop) (call $nothing)"), endless()).await;
+    let begun = Instant::now();
+    let error = running
+        .ask_for(Duration::from_millis(50))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -117,12 +104,7 @@ async fn a_guest_that_only_calls_the_host_ends_at_its_deadline() {
         "(loop $again (call $import_log (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 0) (i32.const 0)) (br $again)) (call $nothing)",
     ];
     for handle in CALLS {
-        let limits = Limits {
-            memory_bytes: IN_PLACE,
-            fuel: ENDLESS,
-            ..limits()
-        };
-        let running = running(handling(handle), limits).await;
+        let running = running(handling(handle), endless()).await;
         let begun = Instant::now();
         let error = running
             .ask_for(Duration::from_millis(50))
@@ -138,13 +120,8 @@ async fn a_guest_that_only_calls_the_host_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_loop_in_place_leaves_the_thread_to_others() {
-    let limits = Limits {
-        memory_bytes: IN_PLACE,
-        fuel: ENDLESS,
-        ..limits()
-    };
-    let running = running(handling("(call $loop) (call $nothing)"), limits).await;
+async fn a_loop_leaves_the_thread_to_others() {
+    let running = running(handling("(call $loop) (call $nothing)"), endless()).await;
     let mut turns = 0;
     let neighbour = async {
         loop {
@@ -203,7 +180,7 @@ async fn a_guest_that_is_refused_memory_and_gives_up_is_out_of_memory() {
     let running = running(handling(HANDLE), limits()).await;
     match running.ask().await.unwrap_err() {
         CallError::OutOfMemory { asked, limit, .. } => {
-            assert_eq!(limit, OWN_THREADS);
+            assert_eq!(limit, limits().memory_bytes);
             assert!(asked > limit);
         }
         other => panic!("{other}"),
@@ -317,18 +294,15 @@ async fn nothing_was_written_by_a_guest_that_did_not_return() {
 
 #[tokio::test]
 async fn an_abandoned_request_leaves_no_store_and_no_writes() {
-    for memory_bytes in [OWN_THREADS, IN_PLACE] {
-        let limits = Limits {
-            memory_bytes,
-            fuel: ENDLESS,
-            ..limits()
-        };
-        let running = running(handling("(call $write) (call $loop) unreachable"), limits).await;
-        let abandoned = tokio::time::timeout(Duration::from_millis(30), running.ask()).await;
-        assert!(abandoned.is_err());
-        emptied(&running).await;
-        assert!(!running.is_written().await);
-    }
+    let running = running(
+        handling("(call $write) (call $loop) unreachable"),
+        endless(),
+    )
+    .await;
+    let abandoned = tokio::time::timeout(Duration::from_millis(30), running.ask()).await;
+    assert!(abandoned.is_err());
+    emptied(&running).await;
+    assert!(!running.is_written().await);
 }
 
 /// Waits until no store of the mount is alive.

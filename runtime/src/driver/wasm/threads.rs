@@ -1,22 +1,19 @@
-//! Where guests run: on threads of their own with low priority, or in place when they cannot hold a thread for long.
+//! Where guests run: on threads of their own with low priority, and before that for a short while on the thread of whoever
+//! asks.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::thread::available_parallelism;
 
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 
-use super::trap;
+use super::{borrowed, trap};
 use crate::services::Deadline;
-use crate::{CallError, Limits, Profile};
-
-/// The most memory with which an entry runs in place. One bulk instruction cannot be interrupted, and the memory it can
-/// touch bounds how long it holds the thread. What it saves is the hop: a request to a store that is kept took 3.7 µs in
-/// place and 16.5 µs on a thread of its own, where the bare call into the guest took 1.4 µs.
-const IN_PLACE_MEMORY_BYTES_MAX: u64 = 16 << 20;
+use crate::{CallError, Profile};
 
 /// Threads that wait for files at once, of all guests. What else is asked of files waits for one of them; with a file system
 /// that hangs they are all that is lost.
@@ -47,17 +44,16 @@ impl GuestThreads {
         })
     }
 
-    /// Where an entry with these limits runs. Whatever waits for files does so on threads that belong to the runtime on
-    /// which the guest runs: what has folders runs on this one, and never keeps the server's own threads waiting.
-    pub(super) fn place(&self, limits: &Limits, has_folders: bool) -> Place {
-        // A large component takes milliseconds to be instantiated alone.
-        let is_short = limits.memory_bytes <= IN_PLACE_MEMORY_BYTES_MAX;
-        if is_short && limits.profile == Profile::Ordinary && !has_folders {
-            return Place::Here;
-        }
+    /// Where the requests of an entry run. Whatever waits for files does so on threads that belong to the runtime on which
+    /// the guest runs: what has folders runs on this one, and never keeps the server's own threads waiting.
+    pub(super) fn place(&self, profile: Profile, has_folders: bool) -> Place {
         let runtime = self.runtime.as_ref();
         let runtime = runtime.expect("the runtime is taken when this is dropped, and not before");
-        Place::Threads(runtime.handle().clone())
+        Place {
+            threads: runtime.handle().clone(),
+            // A large component takes milliseconds to be instantiated alone.
+            begins_here: profile == Profile::Ordinary && !has_folders,
+        }
     }
 }
 
@@ -78,11 +74,10 @@ fn lower_priority() {
 }
 
 /// Where the guests of one mount run.
-pub(super) enum Place {
-    /// On the thread of the caller.
-    Here,
-    /// On the guests' threads.
-    Threads(Handle),
+pub(super) struct Place {
+    threads: Handle,
+    /// On a borrowed thread as long as that is allowed: for a short request the two changes of thread are most of its time.
+    begins_here: bool,
 }
 
 impl Place {
@@ -101,24 +96,27 @@ impl Place {
             return Err(too_late(plugin, deadline));
         }
         let until = Instant::from_std(deadline.at());
-        let work = AssertUnwindSafe(work).catch_unwind();
-        let done = match self {
-            Self::Here => timeout_at(until, work).await.ok(),
-            Self::Threads(handle) => {
-                let mut task = AbortOnDrop(handle.spawn(work));
-                match timeout_at(until, &mut task.0).await {
-                    // The task's own panics are caught inside; what is left is a runtime that shuts down.
-                    Ok(Err(_)) => return Err(CallError::Stopping),
-                    Ok(Ok(done)) => Some(done),
-                    Err(_) => None,
-                }
-            }
-        };
-        match done {
-            Some(Ok(done)) => done,
-            Some(Err(_)) => Err(trap::host_panic(plugin)),
-            None => Err(too_late(plugin, deadline)),
+        let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+        match timeout_at(until, self.see_through(work)).await {
+            Ok(Ok(Ok(done))) => done,
+            Ok(Ok(Err(_panic))) => Err(trap::host_panic(plugin)),
+            // The task's own panics are caught inside; what is left is a runtime that shuts down.
+            Ok(Err(_cancelled)) => Err(CallError::Stopping),
+            Err(_elapsed) => Err(too_late(plugin, deadline)),
         }
+    }
+
+    async fn see_through<F>(&self, mut work: Pin<Box<F>>) -> Result<F::Output, JoinError>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        if self.begins_here
+            && let Some(done) = borrowed::begin(work.as_mut()).await
+        {
+            return Ok(done);
+        }
+        let mut task = AbortOnDrop(self.threads.spawn(work));
+        (&mut task.0).await
     }
 }
 
@@ -141,28 +139,58 @@ impl<T> Drop for AbortOnDrop<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::thread::{self, ThreadId};
+    use std::time::Duration;
 
-    #[test]
-    fn only_an_ordinary_guest_with_little_memory_and_no_folders_runs_in_place() {
-        let threads = GuestThreads::start().expect("threads can be started");
-        let place = |memory_bytes, profile, has_folders| {
-            let limits = Limits {
-                memory_bytes,
-                profile,
-                ..Limits::default()
-            };
-            threads.place(&limits, has_folders)
+    use wasmtime::ResourceLimiterAsync;
+
+    use super::*;
+    use crate::driver::wasm::testing;
+
+    /// The threads on which a request finds itself before and after it has done this.
+    async fn before_and_after(
+        place: &Place,
+        act: impl Future<Output = ()> + Send + 'static,
+    ) -> [ThreadId; 2] {
+        let here = || thread::current().id();
+        let work = async move {
+            let before = here();
+            act.await;
+            Ok([before, here()])
         };
-        let here = place(16 << 20, Profile::Ordinary, false);
-        assert!(matches!(here, Place::Here));
-        for (memory_bytes, profile, has_folders) in [
-            (64 << 20, Profile::Ordinary, false),
-            (16 << 20, Profile::Large, false),
-            (16 << 20, Profile::Ordinary, true),
+        let deadline = Deadline::after(Duration::from_secs(20));
+        place.run("p", deadline, work).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_an_ordinary_guest_without_folders_begins_on_the_thread_that_asks() {
+        let threads = GuestThreads::start().unwrap();
+        let this = thread::current().id();
+        for (profile, has_folders, is_here) in [
+            (Profile::Ordinary, false, true),
+            (Profile::Large, false, false),
+            (Profile::Ordinary, true, false),
         ] {
-            let place = place(memory_bytes, profile, has_folders);
-            assert!(matches!(place, Place::Threads(_)));
+            let place = threads.place(profile, has_folders);
+            let ran = before_and_after(&place, async {}).await;
+            assert_eq!(ran.map(|thread| thread == this), [is_here; 2]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_becomes_large_goes_on_on_a_thread_of_the_guests() {
+        let threads = GuestThreads::start().unwrap();
+        let place = threads.place(Profile::Ordinary, false);
+        let most = borrowed::BYTES_MAX as usize;
+        for (bytes, elements, is_large) in [(most, 0, false), (most + 1, 0, true), (most, 1, true)]
+        {
+            let grow = async move {
+                let mut state = testing::state(&std::sync::Arc::default());
+                assert!(state.memory_growing(0, bytes, None).await.unwrap());
+                assert!(state.table_growing(0, elements, None).await.unwrap());
+            };
+            let [before, after] = before_and_after(&place, grow).await;
+            assert_eq!(before != after, is_large, "{bytes} {elements}");
         }
     }
 }

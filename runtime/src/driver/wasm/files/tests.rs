@@ -19,7 +19,7 @@ use super::{ErrorCode, FsResult, Granted, StoreState};
 use crate::driver::wasm::testing::state;
 use crate::driver::wasm::threads::{GuestThreads, Place};
 use crate::services::Deadline;
-use crate::{CallError, FolderRoot, Grants, Limits};
+use crate::{CallError, FolderRoot, Grants, Limits, Profile};
 
 /// A folder `spool` that a mount of the entry is granted, and where it is.
 fn granted(entry: &str, root: &FolderRoot) -> Arc<Granted> {
@@ -148,10 +148,6 @@ async fn listed(place: &Place, granted: &Arc<Granted>, patience: Duration) -> bo
 fn files_are_waited_for_on_the_guests_threads_and_not_on_the_servers() {
     let (_place, root) = root();
     let granted = granted("one", &root);
-    let limits = Limits {
-        memory_bytes: 1 << 20,
-        ..Limits::default()
-    };
     let guests = GuestThreads::start().unwrap();
     // A server whose threads for slow work are all held.
     let server = tokio::runtime::Builder::new_multi_thread()
@@ -163,13 +159,14 @@ fn files_are_waited_for_on_the_guests_threads_and_not_on_the_servers() {
     server.block_on(async {
         let (release, released) = std::sync::mpsc::channel::<()>();
         let held = tokio::task::spawn_blocking(move || released.recv());
-        let place = guests.place(&limits, granted.has_folders());
+        let place = guests.place(Profile::Ordinary, granted.has_folders());
         assert!(listed(&place, &granted, Duration::from_secs(20)).await);
-        // The control: in place it would wait for one of the server's.
-        assert!(!listed(&Place::Here, &granted, Duration::from_millis(200)).await);
+        // The control: if it began on the server's thread it would wait for one of the server's.
+        let place = guests.place(Profile::Ordinary, false);
+        assert!(!listed(&place, &granted, Duration::from_millis(200)).await);
         drop(release);
         held.await.unwrap().unwrap_err();
-        assert!(listed(&Place::Here, &granted, Duration::from_secs(20)).await);
+        assert!(listed(&place, &granted, Duration::from_secs(20)).await);
     });
 }
 

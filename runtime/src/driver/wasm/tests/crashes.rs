@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use super::{ENDLESS, IN_PLACE, OWN_THREADS, handling, kept, limits, running};
+use super::{ENDLESS, handling, kept, limits, running};
 use crate::driver::wasm::testing::{Guest, Running};
 use crate::services::Deadline;
 use crate::services::testing::Lines;
 use crate::{CallError, Crash, ErrorKind, HostCallOutcome, Isolation, Limits};
 
-fn in_place(fuel: u64) -> Limits {
-    Limits {
-        memory_bytes: IN_PLACE,
-        fuel,
-        ..limits()
-    }
+fn fuelled(fuel: u64) -> Limits {
+    Limits { fuel, ..limits() }
 }
 
 fn calls(crash: &Crash) -> Vec<String> {
@@ -76,33 +72,30 @@ async fn each_end_is_kept_as_what_it_was() {
 
 #[tokio::test]
 async fn a_guest_that_meets_its_deadline_leaves_what_it_had_come_to() {
-    for memory_bytes in [OWN_THREADS, IN_PLACE] {
-        for isolation in [Isolation::Call, Isolation::Mount] {
-            let limits = Limits {
-                memory_bytes,
-                isolation,
-                ..in_place(ENDLESS)
-            };
-            let running = running(
-                handling("(call $write) (call $loop) (call $nothing)"),
-                limits,
-            )
-            .await;
-            let error = running
-                .ask_for(Duration::from_millis(50))
-                .await
-                .unwrap_err();
-            let crash = running.crashes(1).await.remove(0);
-            assert_eq!(
-                (crash.kind, crash.step),
-                (ErrorKind::Timeout, "handle-request")
-            );
-            assert_eq!(crash.fault, error.to_string());
-            assert!(crash.fuel_used > 100_000, "{}", crash.fuel_used);
-            assert!(crash.ran >= Duration::from_millis(40), "{:?}", crash.ran);
-            assert_eq!(calls(&crash), ["palisade:plugin/storage.put"]);
-            assert!(crash.memory_bytes >= 2 << 16);
-        }
+    for isolation in [Isolation::Call, Isolation::Mount] {
+        let limits = Limits {
+            isolation,
+            ..fuelled(ENDLESS)
+        };
+        let running = running(
+            handling("(call $write) (call $loop) (call $nothing)"),
+            limits,
+        )
+        .await;
+        let error = running
+            .ask_for(Duration::from_millis(50))
+            .await
+            .unwrap_err();
+        let crash = running.crashes(1).await.remove(0);
+        assert_eq!(
+            (crash.kind, crash.step),
+            (ErrorKind::Timeout, "handle-request")
+        );
+        assert_eq!(crash.fault, error.to_string());
+        assert!(crash.fuel_used > 100_000, "{}", crash.fuel_used);
+        assert!(crash.ran >= Duration::from_millis(40), "{:?}", crash.ran);
+        assert_eq!(calls(&crash), ["palisade:plugin/storage.put"]);
+        assert!(crash.memory_bytes >= 2 << 16);
     }
 }
 
@@ -114,7 +107,7 @@ async fn a_guest_that_is_started_and_does_not_survive_it_leaves_the_same() {
     };
     let lines = Lines::default();
     let _collecting = tracing::subscriber::set_default(lines.clone());
-    super::launch_error(guest, in_place(limits().fuel)).await;
+    super::launch_error(guest, fuelled(limits().fuel)).await;
     let told = lines.take().join("\n");
     assert!(
         told.contains("a component crashed") && told.contains("step=\"setup\""),
@@ -124,7 +117,7 @@ async fn a_guest_that_is_started_and_does_not_survive_it_leaves_the_same() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_is_no_crash() {
-    let running = running(handling("(call $loop) (call $nothing)"), in_place(ENDLESS)).await;
+    let running = running(handling("(call $loop) (call $nothing)"), fuelled(ENDLESS)).await;
     let asking = running.ask();
     assert!(
         tokio::time::timeout(Duration::from_millis(20), asking)
@@ -172,7 +165,7 @@ async fn nothing_of_a_request_is_in_a_crash_or_in_the_log() {
                 format!("{PUT} {end} (call $nothing)").into_boxed_str(),
             ))
         };
-        let running = running(guest, in_place(fuel)).await;
+        let running = running(guest, fuelled(fuel)).await;
         let lines = Lines::default();
         let collecting = tracing::subscriber::set_default(lines.clone());
         ask_with_canary(&running, CANARY).await;
@@ -188,18 +181,20 @@ async fn nothing_of_a_request_is_in_a_crash_or_in_the_log() {
     }
 }
 
+/// Asks on this thread alone, where the log is collected.
 async fn ask_with_canary(running: &Running, canary: &str) {
-    use crate::driver::Instance;
+    use crate::driver::wasm::{ask::Handle, convert};
     use palisade_contract::{Json, Operation, Request};
     let body = format!(r#"{{"{canary}":"{canary}"}}"#);
     let request = Request::new(Operation::Update, canary, Json::from_text(body));
-    let deadline = Deadline::after(Duration::from_millis(500));
-    let error = running
-        .instance
-        .handle(request, deadline)
-        .await
-        .unwrap_err();
-    assert!(!error.to_string().contains(canary));
+    let patience = Duration::from_millis(500);
+    let deadline = Deadline::after(patience);
+    let ask = Handle(convert::request(request));
+    let asked = running.instance.mount.serve(ask, deadline);
+    if let Ok(served) = tokio::time::timeout(patience, asked).await {
+        let error = served.err().expect("the guest dies");
+        assert!(!error.to_string().contains(canary));
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{COUNT, ENDLESS, IN_PLACE, emptied, handling, kept, limits, running};
+use super::{COUNT, ENDLESS, emptied, handling, kept, limits, running};
 use crate::driver::Instance;
 use crate::driver::wasm::testing::{Compiled, Running};
 use crate::{CallError, ErrorKind, Isolation, Limits};
@@ -143,7 +143,6 @@ async fn idle_stores_of_other_mounts_give_way() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mounts_that_compete_wait_for_no_store_that_is_idle() {
     let spinning = Limits {
-        memory_bytes: IN_PLACE,
         fuel: ENDLESS,
         ..kept()
     };
@@ -178,7 +177,6 @@ async fn mounts_that_compete_wait_for_no_store_that_is_idle() {
 #[tokio::test]
 async fn one_entry_cannot_take_the_places_of_all() {
     let spinning = Limits {
-        memory_bytes: IN_PLACE,
         fuel: ENDLESS,
         isolation: Isolation::Call,
         ..limits()
