@@ -29,10 +29,10 @@ enum State {
 }
 
 /// Polls `work` on this thread until it is done, in which case this is its output, or has to go on elsewhere.
-pub(super) async fn begin<F: Future>(mut work: Pin<&mut F>) -> Option<F::Output> {
+pub(super) async fn begin<F: Future + Unpin>(work: &mut F) -> Option<F::Output> {
     let mut polls_left = POLLS_MAX;
     poll_fn(|context| {
-        let (polled, is_returned) = lend(|| work.as_mut().poll(context));
+        let (polled, is_returned) = lend(|| Pin::new(&mut *work).poll(context));
         polls_left -= 1;
         match polled {
             Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -105,7 +105,7 @@ mod tests {
             }
             "done"
         };
-        assert_eq!(begin(pin!(short)).await, Some("done"));
+        assert_eq!(begin(&mut pin!(short)).await, Some("done"));
     }
 
     #[tokio::test]
@@ -116,7 +116,7 @@ mod tests {
             }
             "done"
         });
-        assert_eq!(begin(long.as_mut()).await, None);
+        assert_eq!(begin(&mut long).await, None);
         assert_eq!(long.await, "done");
     }
 
@@ -130,7 +130,7 @@ mod tests {
                 hold(BYTES_MAX + 1).await;
                 steps += 1;
             });
-            assert_eq!(begin(large.as_mut()).await, None);
+            assert_eq!(begin(&mut large).await, None);
             large.await;
         }
         assert_eq!(steps, 2);

@@ -66,7 +66,7 @@ impl<C: Class> WasmInstance<C> {
             return Err(CallError::Stopping);
         }
         let mount = Arc::clone(&self.mount);
-        let work = async move { mount.serve(ask, deadline).await };
+        let work = Box::pin(async move { mount.serve(ask, deadline).await });
         let served = self.place.run(&self.mount.label, deadline, work).await?;
         self.commit(served).await
     }
@@ -79,7 +79,7 @@ impl<C: Class> WasmInstance<C> {
         deadline: Deadline,
     ) -> Result<A::Reply, CallError> {
         let mount = Arc::clone(&self.mount);
-        let work = async move { mount.serve_in(leased, ask, deadline).await };
+        let work = Box::pin(async move { mount.serve_in(leased, ask, deadline).await });
         let served = self.place.run(&self.mount.label, deadline, work).await?;
         self.commit(served).await
     }
@@ -118,7 +118,7 @@ impl<C: Class> WasmInstance<C> {
             return Ok(idle.into_iter().filter_map(lease).collect());
         }
         let mount = Arc::clone(&self.mount);
-        let work = async move { mount.fresh(deadline).await };
+        let work = Box::pin(async move { mount.fresh(deadline).await });
         let store = self.place.run(&self.mount.label, deadline, work).await?;
         Ok(vec![Leased::new(store, era)])
     }
@@ -230,7 +230,7 @@ async fn describe<C: Class>(
 ) -> Result<Description, LaunchError> {
     let deadline = Deadline::after(limit);
     let guest = Arc::clone(mount);
-    let work = async move { guest.describe(deadline).await };
+    let work = Box::pin(async move { guest.describe(deadline).await });
     let described = place.run(&mount.label, deadline, work).await;
     described.map_err(|error| failed_step(&mount.label, "describe", error))
 }
@@ -242,7 +242,7 @@ async fn set_up<C: Class>(
 ) -> Result<(), LaunchError> {
     let deadline = Deadline::after(limit);
     let guest = Arc::clone(mount);
-    let work = async move { guest.try_setup(deadline).await };
+    let work = Box::pin(async move { guest.try_setup(deadline).await });
     let set_up = place.run(&mount.label, deadline, work).await;
     set_up.map_err(|error| failed_step(&mount.label, "setup", error))
 }

@@ -132,7 +132,9 @@ impl<C: Class> Mount<C> {
         loop {
             let (idle, era) = self.pool.take();
             let Some(mut store) = idle else {
-                return Ok(Leased::new(self.fresh(deadline).await?, era));
+                // Boxed, so that the others do not carry room for it.
+                let store = Box::pin(self.fresh(deadline)).await?;
+                return Ok(Leased::new(store, era));
             };
             if !store.has_news(&self.services) {
                 self.maker.renew(&mut store)?;

@@ -82,12 +82,12 @@ pub(super) struct Place {
 
 impl Place {
     /// Runs a guest until it is done or the deadline passes. Dropping the future ends the guest at its next yield, and
-    /// drops whatever `work` owned.
+    /// drops whatever `work` owned. That is large, and boxed by whoever makes it: then it is copied once.
     pub(super) async fn run<T>(
         &self,
         plugin: &str,
         deadline: Deadline,
-        work: impl Future<Output = Result<T, CallError>> + Send + 'static,
+        work: Pin<Box<impl Future<Output = Result<T, CallError>> + Send + 'static>>,
     ) -> Result<T, CallError>
     where
         T: Send + 'static,
@@ -96,7 +96,7 @@ impl Place {
             return Err(too_late(plugin, deadline));
         }
         let until = Instant::from_std(deadline.at());
-        let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+        let work = AssertUnwindSafe(work).catch_unwind();
         match timeout_at(until, self.see_through(work)).await {
             Ok(Ok(Ok(done))) => done,
             Ok(Ok(Err(_panic))) => Err(trap::host_panic(plugin)),
@@ -106,12 +106,12 @@ impl Place {
         }
     }
 
-    async fn see_through<F>(&self, mut work: Pin<Box<F>>) -> Result<F::Output, JoinError>
+    async fn see_through<F>(&self, mut work: F) -> Result<F::Output, JoinError>
     where
-        F: Future<Output: Send + 'static> + Send + 'static,
+        F: Future<Output: Send + 'static> + Unpin + Send + 'static,
     {
         if self.begins_here
-            && let Some(done) = borrowed::begin(work.as_mut()).await
+            && let Some(done) = borrowed::begin(&mut work).await
         {
             return Ok(done);
         }
@@ -159,7 +159,7 @@ mod tests {
             Ok([before, here()])
         };
         let deadline = Deadline::after(Duration::from_secs(20));
-        place.run("p", deadline, work).await.unwrap()
+        place.run("p", deadline, Box::pin(work)).await.unwrap()
     }
 
     #[tokio::test]

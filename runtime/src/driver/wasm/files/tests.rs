@@ -137,7 +137,10 @@ async fn listed(place: &Place, granted: &Arc<Granted>, patience: Duration) -> bo
         let (mut store, folder) = store(&granted);
         Ok(list(&mut store, folder).await.is_ok())
     };
-    match place.run("p", Deadline::after(patience), work).await {
+    match place
+        .run("p", Deadline::after(patience), Box::pin(work))
+        .await
+    {
         Ok(listed) => listed,
         Err(CallError::Timeout { .. }) => false,
         Err(error) => panic!("{error}"),
