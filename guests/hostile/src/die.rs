@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use palisade_plugin::{Answer, Call, Field, Path, data};
+use palisade_plugin::{Answer, Call, Field, MakePath, Path, data};
 use serde_json::json;
 
 use crate::Hostile;
@@ -17,7 +17,7 @@ pub(crate) const HOG_BYTES: usize = 1 << 30;
 
 const EACH: &str = "Read it to make it happen.";
 
-pub(crate) const PATHS: [(&str, fn() -> Path<Hostile>); 9] = [
+pub(crate) const PATHS: [(&str, MakePath<Hostile>); 9] = [
     ("crash", || {
         Path::new("crash")
             .read(read_crash)

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use palisade_plugin::{Answer, Call, Failure, Field, Json, Path, data, parse_duration, rfc3339};
+use palisade_plugin::{
+    Answer, Call, Failure, Field, Json, MakePath, Path, data, parse_duration, rfc3339,
+};
 use serde_json::{Map, Value, json};
 
 use crate::Hostile;
@@ -14,7 +16,7 @@ const POLICY: Field<String> = Field::string("policy", "The password policy to as
 
 const EACH: &str = "Read it.";
 
-pub(crate) const PATHS: [(&str, fn() -> Path<Hostile>); 8] = [
+pub(crate) const PATHS: [(&str, MakePath<Hostile>); 8] = [
     ("count", || {
         Path::new("count")
             .read(count)

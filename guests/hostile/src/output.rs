@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use palisade_plugin::{Answer, Call, Failure, Field, Json, LogLevel, Path, Response, data};
+use palisade_plugin::{
+    Answer, Call, Failure, Field, Json, LogLevel, MakePath, Path, Response, data,
+};
 use serde_json::json;
 
 use crate::Hostile;
@@ -14,7 +16,7 @@ const TEXT: Field<String> = Field::string("text", "What to print.").default("\"p
 
 const EACH: &str = "Read it to make it happen.";
 
-pub(crate) const PATHS: [(&str, fn() -> Path<Hostile>); 5] = [
+pub(crate) const PATHS: [(&str, MakePath<Hostile>); 5] = [
     ("log", || {
         Path::new("log")
             .field(&LINES)

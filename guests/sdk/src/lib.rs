@@ -129,6 +129,6 @@ pub use call::Call;
 pub use field::{Field, FieldType, FieldValue, Mismatch, go_duration, parse_duration, rfc3339};
 pub use handler::{Handler, Hook};
 pub use palisade_contract::*;
-pub use path::Path;
+pub use path::{MakePath, Path};
 pub use retry::retry_conflicts;
 pub use router::Router;

@@ -23,6 +23,9 @@ pub struct Path<S> {
     pub(crate) description: Cow<'static, str>,
 }
 
+/// Makes a path when a request comes for it; see [`Router::path_at`](crate::Router::path_at).
+pub type MakePath<S> = fn() -> Path<S>;
+
 impl<S: Send + Sync + 'static> Path<S> {
     /// A path that matches this pattern and does nothing yet.
     pub fn new(pattern: impl Into<Cow<'static, str>>) -> Self {

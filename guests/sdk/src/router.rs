@@ -11,7 +11,7 @@ use crate::handler::{Handler, Hook, SharedHandler, SharedHook};
 use crate::help;
 use crate::known::Known;
 use crate::matcher::Captures;
-use crate::path::Path;
+use crate::path::{MakePath, Path};
 use crate::{Answer, Call};
 
 /// A backend made of paths over a state of the author's own.
@@ -80,14 +80,14 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// A component with a store for each request is set up for each request. Of a backend with many paths this leaves the
     /// one to be made that the request is for, which is a good part of what such a request takes.
     #[must_use]
-    pub fn path_at(mut self, start: &'static str, make: fn() -> Path<S>) -> Self {
+    pub fn path_at(mut self, start: &'static str, make: MakePath<S>) -> Self {
         self.paths.push(Known::At(start, LazyLock::new(make)));
         self
     }
 
     /// Adds several paths as [`path_at`](Self::path_at) does.
     #[must_use]
-    pub fn paths_at(self, paths: &[(&'static str, fn() -> Path<S>)]) -> Self {
+    pub fn paths_at(self, paths: &[(&'static str, MakePath<S>)]) -> Self {
         let paths = paths.iter();
         paths.fold(self, |router, (start, make)| router.path_at(start, *make))
     }
