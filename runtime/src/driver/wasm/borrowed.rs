@@ -5,17 +5,18 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
-/// How often a request is polled on a borrowed thread. A guest that computes is stopped at the end of each slice of its
-/// fuel, so these are some hundreds of microseconds; a request that waits for storage a few times ends where it began.
-const POLLS_MAX: u32 = 8;
+/// How long a request may keep a borrowed thread from others, all in all. A guest that computes or calls the host is stopped
+/// after every slice of it, and the slice in which this passes is the last one.
+const TIME_MAX: Duration = Duration::from_micros(300);
 
-/// The most that a store may hold on a borrowed thread, in bytes. One bulk instruction cannot be interrupted, and the memory
-/// it can touch bounds how long it holds the thread.
-pub(super) const BYTES_MAX: u64 = 4 << 20;
+/// The most that a store may hold on a borrowed thread, in bytes. A slice cannot be cut within one bulk instruction, and the
+/// memory that it can touch bounds how long that takes. (Nor within one call of the host, which copies a message at most.)
+const BYTES_MAX: u64 = 4 << 20;
 
 thread_local! {
-    static THIS: Cell<State> = const { Cell::new(State::Own) };
+    static THREAD: Cell<State> = const { Cell::new(State::Own) };
 }
 
 /// What a thread is to the work that is polled on it.
@@ -30,21 +31,24 @@ enum State {
 
 /// Polls `work` on this thread until it is done, in which case this is its output, or has to go on elsewhere.
 pub(super) async fn begin<F: Future + Unpin>(work: &mut F) -> Option<F::Output> {
-    let mut polls_left = POLLS_MAX;
+    let mut used = Duration::ZERO;
     poll_fn(|context| {
+        let begun = Instant::now();
         let (polled, is_returned) = lend(|| Pin::new(&mut *work).poll(context));
-        polls_left -= 1;
-        match polled {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if is_returned || polls_left == 0 => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
+        if let Poll::Ready(output) = polled {
+            return Poll::Ready(Some(output));
+        }
+        used += begun.elapsed();
+        match is_returned || used > TIME_MAX {
+            true => Poll::Ready(None),
+            false => Poll::Pending,
         }
     })
     .await
 }
 
-/// A guest that holds so many bytes goes on, on another thread when this is a borrowed one and they are too many for it.
-pub(super) async fn hold(bytes: u64) {
+/// Gives the thread back when it is a borrowed one and the guest holds more bytes than it may there.
+pub(super) async fn leave_if_large(bytes: u64) {
     if bytes > BYTES_MAX {
         give_back().await;
     }
@@ -67,7 +71,7 @@ async fn give_back() {
 /// A guest is resumed on whichever thread is free, so where the thread's own state lies is found out at every call.
 #[inline(never)]
 fn is_own() -> bool {
-    THIS.with(|state| {
+    THREAD.with(|state| {
         let is_own = state.get() == State::Own;
         if !is_own {
             state.set(State::Returned);
@@ -81,39 +85,39 @@ fn lend<T>(work: impl FnOnce() -> T) -> (T, bool) {
     struct Restore(State);
     impl Drop for Restore {
         fn drop(&mut self) {
-            THIS.set(self.0);
+            THREAD.set(self.0);
         }
     }
-    let _restore = Restore(THIS.replace(State::Borrowed));
+    let _restore = Restore(THREAD.replace(State::Borrowed));
     let done = work();
-    (done, THIS.get() == State::Returned)
+    (done, THREAD.get() == State::Returned)
 }
 
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::thread::sleep;
 
     use tokio::task::yield_now;
 
     use super::*;
 
     #[tokio::test]
-    async fn what_is_short_ends_where_it_began() {
-        let short = async {
-            for _ in 1..POLLS_MAX {
+    async fn what_is_short_ends_where_it_began_however_often_it_waits() {
+        let mut short = pin!(async {
+            for _ in 0..10 {
                 yield_now().await;
             }
             "done"
-        };
-        assert_eq!(begin(&mut pin!(short)).await, Some("done"));
+        });
+        assert_eq!(begin(&mut short).await, Some("done"));
     }
 
     #[tokio::test]
     async fn what_is_long_goes_on_elsewhere() {
         let mut long = pin!(async {
-            for _ in 0..POLLS_MAX {
-                yield_now().await;
-            }
+            sleep(TIME_MAX);
+            yield_now().await;
             "done"
         });
         assert_eq!(begin(&mut long).await, None);
@@ -125,9 +129,9 @@ mod tests {
         let mut steps = 0;
         {
             let mut large = pin!(async {
-                hold(BYTES_MAX).await;
+                leave_if_large(BYTES_MAX).await;
                 steps += 1;
-                hold(BYTES_MAX + 1).await;
+                leave_if_large(BYTES_MAX + 1).await;
                 steps += 1;
             });
             assert_eq!(begin(&mut large).await, None);
@@ -135,6 +139,19 @@ mod tests {
         }
         assert_eq!(steps, 2);
         // On a thread of its own it may.
-        hold(BYTES_MAX + 1).await;
+        leave_if_large(BYTES_MAX + 1).await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_gives_the_thread_back() {
+        let mut broken = pin!(async { panic!("on purpose") });
+        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            lend(|| {
+                broken
+                    .as_mut()
+                    .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+            })
+        }));
+        assert!(polled.is_err() && is_own());
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Bounds {
     pub(super) nesting: u64,
     /// Data segments, and element segments, over all modules.
     pub(super) segments: u64,
+    /// Elements over all segments: what stands ready for a table is made anew in each store, and counts as no memory of it.
+    pub(super) elements: u64,
     /// Imports and exports of one module or component together.
     pub(super) names: u64,
     /// Linear memories over all modules. One is what every toolchain makes.
@@ -48,6 +50,7 @@ static ORDINARY: Bounds = Bounds {
     locals: 2_000,
     nesting: 1_000,
     segments: 1_000,
+    elements: 20_000,
     names: 1_000,
     memories: 1,
     tables: 4,
@@ -68,6 +71,7 @@ static LARGE: Bounds = Bounds {
     functions: 60_000,
     body_bytes: 1 << 20,
     segments: 8_000,
+    elements: 120_000,
     names: 8_000,
     globals: 4_000,
     parts: 128,

@@ -8,8 +8,9 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
-    BinaryReaderError, ComponentExport, ComponentExternalKind, ComponentImport, Encoding,
-    FunctionBody, MemoryType, Operator, Parser, Payload, SectionLimited, Table,
+    BinaryReaderError, ComponentExport, ComponentExternalKind, ComponentImport, Element,
+    ElementItems, Encoding, FunctionBody, MemoryType, Operator, Parser, Payload, SectionLimited,
+    Table,
 };
 
 use super::bounds::Bounds;
@@ -92,6 +93,7 @@ struct Counts {
     parts: u64,
     functions: u64,
     segments: u64,
+    elements: u64,
     memories: u64,
     tables: u64,
     globals: u64,
@@ -139,7 +141,7 @@ impl Survey {
             Payload::GlobalSection(it) => {
                 self.count(&it, |c| &mut c.globals, |b| b.globals, "globals")?;
             }
-            Payload::ElementSection(it) => self.count_segments(&it)?,
+            Payload::ElementSection(it) => self.elements(it)?,
             Payload::DataSection(it) => self.count_segments(&it)?,
             Payload::InstanceSection(it) => self.count_instances(&it)?,
             Payload::ComponentInstanceSection(it) => self.count_instances(&it)?,
@@ -199,6 +201,20 @@ impl Survey {
             .filter(|(kind, _)| *kind == Some(Encoding::Component));
         let depth = components.count() as u64 - 1;
         bounds.check(depth, |it| it.depth, "levels of components")
+    }
+
+    fn elements(&mut self, section: SectionLimited<'_, Element<'_>>) -> Result<(), String> {
+        self.count_segments(&section)?;
+        for segment in section {
+            self.counts.elements += match segment.map_err(malformed)?.items {
+                ElementItems::Functions(items) => u64::from(items.count()),
+                ElementItems::Expressions(_, items) => u64::from(items.count()),
+            };
+            let elements = self.counts.elements;
+            self.bounds
+                .check(elements, |b| b.elements, "elements of tables")?;
+        }
+        Ok(())
     }
 
     fn memories(&mut self, section: SectionLimited<'_, MemoryType>) -> Result<(), String> {
@@ -445,6 +461,14 @@ mod tests {
                     many("(data (i32.const 0) \"\")", 1_001)
                 )),
                 "segments",
+            ),
+            (
+                with_section(&format!(
+                    "(core module (func $f) (elem func {}) (elem funcref {}))",
+                    many("$f ", 10_000),
+                    many("(ref.func $f) ", 10_001)
+                )),
+                "elements of tables",
             ),
             (
                 with_section("(core module (memory 1)) (core module (memory 1))"),

@@ -108,7 +108,7 @@ impl<C: Class> Mount<C> {
             era,
             stale,
         } = leased;
-        borrowed::hold(store.held_bytes()).await;
+        borrowed::leave_if_large(store.held_bytes()).await;
         // Only now, after the news: what the guest reads while it forgets a key is newer than what it forgets.
         store.enter(self.services.buffered_scope(deadline));
         store.count_use();

@@ -134,6 +134,11 @@ impl StoreState {
 
 impl wit::Host for StoreState {}
 
+/// Bytes that the guest handed over with it.
+fn carried(entry: &storage::Entry) -> usize {
+    entry.key.len() + entry.value.len()
+}
+
 impl storage::Host for StoreState {
     async fn get(&mut self, key: String) -> Answer<Option<storage::Entry>> {
         self.called(STORAGE, "get", key.len()).await;
@@ -145,7 +150,7 @@ impl storage::Host for StoreState {
     }
 
     async fn put(&mut self, entry: storage::Entry) -> Answer<()> {
-        self.called(STORAGE, "put", entry.value.len()).await;
+        self.called(STORAGE, "put", carried(&entry)).await;
         let entry = convert::storage_entry(entry);
         self.answer(self.scope()?.storage().put(entry).await, same)
     }
@@ -209,7 +214,7 @@ impl storage::HostTransaction for StoreState {
     }
 
     async fn put(&mut self, this: Resource<OpenTransaction>, entry: storage::Entry) -> Answer<()> {
-        self.called(TRANSACTION, "put", entry.value.len()).await;
+        self.called(TRANSACTION, "put", carried(&entry)).await;
         let entry = convert::storage_entry(entry);
         self.answer(self.transaction(&this)?.put(entry).await, same)
     }

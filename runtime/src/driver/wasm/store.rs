@@ -55,7 +55,7 @@ impl ResourceLimiterAsync for StoreState {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let granted = self.limiter.memory_growing(current, desired, maximum);
-        borrowed::hold(self.limiter.bytes()).await;
+        borrowed::leave_if_large(self.limiter.bytes()).await;
         granted
     }
 
@@ -66,7 +66,7 @@ impl ResourceLimiterAsync for StoreState {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let granted = self.limiter.table_growing(current, desired, maximum);
-        borrowed::hold(self.limiter.bytes()).await;
+        borrowed::leave_if_large(self.limiter.bytes()).await;
         granted
     }
 

@@ -10,6 +10,7 @@ use super::engine::{Class, Large, Ordinary};
 use super::testing::{Guest, Running, start, start_in};
 use crate::driver::Instance;
 use crate::services::Deadline;
+use crate::services::testing::Lines;
 use crate::{CallError, ErrorKind, Isolation, LaunchError, Limits};
 
 /// Fuel that no test lives to see the end of.
@@ -134,6 +135,35 @@ async fn a_loop_leaves_the_thread_to_others() {
         () = neighbour => {}
     }
     assert!(turns > 50, "the neighbour had {turns} turns");
+}
+
+/// On which thread a guest runs is seen by its lines: only those of this thread are collected here.
+#[tokio::test]
+async fn a_guest_that_becomes_large_or_takes_long_goes_on_on_another_thread() {
+    const SAY: &str =
+        "(call $import_log (i32.const 2) (i32.const 32) (i32.const 7) (i32.const 0) (i32.const 0))";
+    const SHORT: &str = "(drop (memory.grow (i32.const 8)))";
+    const LARGE: &str = "(drop (memory.grow (i32.const 64)))";
+    const LONG: &str = "(loop $again
+        (global.set $heap (i32.add (global.get $heap) (i32.const 1)))
+        (br_if $again (i32.lt_u (global.get $heap) (i32.const 4000000))))
+        (global.set $heap (i32.const 8192))";
+    // A store that is kept is as large at its second request as the first one left it.
+    for (act, limits, first, second) in [
+        (SHORT, kept(), 2, 2),
+        (LARGE, limits(), 1, 1),
+        (LARGE, kept(), 1, 0),
+        (LONG, kept(), 1, 1),
+    ] {
+        let handle = format!("{SAY} {act} {SAY} (call $nothing)");
+        let running = running(handling(Box::leak(handle.into_boxed_str())), limits).await;
+        let lines = Lines::default();
+        let _collecting = tracing::subscriber::set_default(lines.clone());
+        for expected in [first, second] {
+            running.ask().await.unwrap();
+            assert_eq!(lines.take().len(), expected, "{act}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ impl Place {
         }
         let until = Instant::from_std(deadline.at());
         let work = AssertUnwindSafe(work).catch_unwind();
-        match timeout_at(until, self.see_through(work)).await {
+        match timeout_at(until, self.run_to_end(work)).await {
             Ok(Ok(Ok(done))) => done,
             Ok(Ok(Err(_panic))) => Err(trap::host_panic(plugin)),
             // The task's own panics are caught inside; what is left is a runtime that shuts down.
@@ -106,7 +106,7 @@ impl Place {
         }
     }
 
-    async fn see_through<F>(&self, mut work: F) -> Result<F::Output, JoinError>
+    async fn run_to_end<F>(&self, mut work: F) -> Result<F::Output, JoinError>
     where
         F: Future<Output: Send + 'static> + Unpin + Send + 'static,
     {
@@ -142,10 +142,7 @@ mod tests {
     use std::thread::{self, ThreadId};
     use std::time::Duration;
 
-    use wasmtime::ResourceLimiterAsync;
-
     use super::*;
-    use crate::driver::wasm::testing;
 
     /// The threads on which a request finds itself before and after it has done this.
     async fn before_and_after(
@@ -174,23 +171,6 @@ mod tests {
             let place = threads.place(profile, has_folders);
             let ran = before_and_after(&place, async {}).await;
             assert_eq!(ran.map(|thread| thread == this), [is_here; 2]);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_guest_that_becomes_large_goes_on_on_a_thread_of_the_guests() {
-        let threads = GuestThreads::start().unwrap();
-        let place = threads.place(Profile::Ordinary, false);
-        let most = borrowed::BYTES_MAX as usize;
-        for (bytes, elements, is_large) in [(most, 0, false), (most + 1, 0, true), (most, 1, true)]
-        {
-            let grow = async move {
-                let mut state = testing::state(&std::sync::Arc::default());
-                assert!(state.memory_growing(0, bytes, None).await.unwrap());
-                assert!(state.table_growing(0, elements, None).await.unwrap());
-            };
-            let [before, after] = before_and_after(&place, grow).await;
-            assert_eq!(before != after, is_large, "{bytes} {elements}");
         }
     }
 }
