@@ -166,12 +166,13 @@ async fn nothing_of_a_request_is_in_a_crash_or_in_the_log() {
             ))
         };
         let running = running(guest, fuelled(fuel)).await;
-        let error = running.ask_for(Duration::from_millis(200)).await;
         let lines = Lines::default();
         let collecting = tracing::subscriber::set_default(lines.clone());
         ask_with_canary(&running, CANARY).await;
-        let crashes = running.crashes(2).await;
         drop(collecting);
+        // What the caller hears, wherever the guest was when it ended.
+        let error = running.ask_for(Duration::from_millis(200)).await;
+        let crashes = running.crashes(2).await;
         let told = format!("{error:?}\n{crashes:?}\n{}", lines.take().join("\n"));
         // The control: it is told at all, with the call that had the canary in its key and value.
         assert!(
