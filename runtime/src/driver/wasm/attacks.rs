@@ -274,13 +274,7 @@ async fn a_bulk_instruction_over_and_over_ends_at_the_deadline() {
             ..kept()
         };
         let running = start(&guest, endless).await.unwrap();
-        let begun = Instant::now();
-        let error = running
-            .ask_for(Duration::from_millis(50))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{what}: {error}");
-        assert!(begun.elapsed() < Duration::from_secs(2), "{what}");
+        running.meets_its_deadline(what).await;
     }
 }
 

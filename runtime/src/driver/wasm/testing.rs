@@ -5,7 +5,7 @@ mod guest;
 pub(super) use guest::Guest;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::compile::{Compiled as Loaded, compile};
 use super::engine::{Class, Ordinary, Shared};
@@ -21,7 +21,7 @@ use super::wasi::{Wasi, environment};
 use crate::driver::Instance;
 use crate::driver::testing::{plan, services};
 use crate::services::{Deadline, MountServices};
-use crate::{CallError, Crash, LaunchError, Limits};
+use crate::{CallError, Crash, ErrorKind, LaunchError, Limits};
 use palisade_contract::{Json, Operation, Request, Response, Storage};
 
 /// A guest enabled at a mount of its own.
@@ -113,6 +113,15 @@ impl<C: Class> Running<C> {
     pub(super) async fn ask_for(&self, limit: Duration) -> Result<Option<Response>, CallError> {
         let request = Request::new(Operation::Update, "path", Json::from_text("{}"));
         self.instance.handle(request, Deadline::after(limit)).await
+    }
+
+    /// Sees a request that would go on for ever end when its time has passed, and not long after.
+    pub(super) async fn meets_its_deadline(&self, what: &str) {
+        let begun = Instant::now();
+        let error = self.ask_for(Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{what}: {error}");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(2), "{what}: {took:?}");
     }
 
     /// The crashes that are kept, once there are so many.

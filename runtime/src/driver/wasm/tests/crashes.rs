@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use super::{ENDLESS, handling, kept, limits, running};
+use super::{endless, handling, kept, limits, running};
 use crate::driver::wasm::testing::{Guest, Running};
 use crate::services::Deadline;
 use crate::services::testing::Lines;
 use crate::{CallError, Crash, ErrorKind, HostCallOutcome, Isolation, Limits};
-
-fn fuelled(fuel: u64) -> Limits {
-    Limits { fuel, ..limits() }
-}
 
 fn calls(crash: &Crash) -> Vec<String> {
     let name = |call: &crate::HostCall| format!("{}.{}", call.interface, call.function);
@@ -75,7 +71,7 @@ async fn a_guest_that_meets_its_deadline_leaves_what_it_had_come_to() {
     for isolation in [Isolation::Call, Isolation::Mount] {
         let limits = Limits {
             isolation,
-            ..fuelled(ENDLESS)
+            ..endless()
         };
         let running = running(
             handling("(call $write) (call $loop) (call $nothing)"),
@@ -107,7 +103,7 @@ async fn a_guest_that_is_started_and_does_not_survive_it_leaves_the_same() {
     };
     let lines = Lines::default();
     let _collecting = tracing::subscriber::set_default(lines.clone());
-    super::launch_error(guest, fuelled(limits().fuel)).await;
+    super::launch_error(guest, limits()).await;
     let told = lines.take().join("\n");
     assert!(
         told.contains("a component crashed") && told.contains("step=\"setup\""),
@@ -117,7 +113,7 @@ async fn a_guest_that_is_started_and_does_not_survive_it_leaves_the_same() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_is_no_crash() {
-    let running = running(handling("(call $loop) (call $nothing)"), fuelled(ENDLESS)).await;
+    let running = running(handling("(call $loop) (call $nothing)"), endless()).await;
     let asking = running.ask();
     assert!(
         tokio::time::timeout(Duration::from_millis(20), asking)
@@ -154,10 +150,10 @@ async fn a_long_stack_is_cut_and_strange_names_are_escaped() {
 async fn nothing_of_a_request_is_in_a_crash_or_in_the_log() {
     const CANARY: &str = "hunter2-canary";
     const PUT: &str = "(call $import_put (i32.const 200) (i32.const 14) (i32.const 200) (i32.const 14) (i32.const 0) (i32.const 2048))";
-    for (end, fuel) in [
-        ("unreachable", limits().fuel),
-        ("(call $loop)", limits().fuel),
-        ("(call $loop)", ENDLESS),
+    for (end, limits) in [
+        ("unreachable", limits()),
+        ("(call $loop)", limits()),
+        ("(call $loop)", endless()),
     ] {
         let guest = Guest {
             more: r#"(data (i32.const 200) "hunter2-canary")"#,
@@ -165,7 +161,7 @@ async fn nothing_of_a_request_is_in_a_crash_or_in_the_log() {
                 format!("{PUT} {end} (call $nothing)").into_boxed_str(),
             ))
         };
-        let running = running(guest, fuelled(fuel)).await;
+        let running = running(guest, limits).await;
         let lines = Lines::default();
         let collecting = tracing::subscriber::set_default(lines.clone());
         ask_with_canary(&running, CANARY).await;
