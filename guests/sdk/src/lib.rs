@@ -109,6 +109,7 @@ mod known;
 mod matcher;
 mod path;
 pub mod pattern;
+mod plain;
 mod plugin;
 mod retry;
 mod router;

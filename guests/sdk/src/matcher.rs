@@ -1,8 +1,7 @@
 //! Matching a request's path against the pattern of one of the backend's.
 //!
-//! A component is set up for each request, so no more is done here than the request needs. Most patterns are plain text,
-//! perhaps with a group for the rest of the path, and need no regular expression; the others are compiled when a path
-//! begins as they do.
+//! A component is set up for each request, so no more is done here than the request needs: a pattern is read when a path
+//! begins as it does, and most patterns are plain and need no regular expression.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,7 +10,8 @@ use std::sync::OnceLock;
 use palisade_contract::{PluginError, PluginErrorKind};
 use regex_lite::Regex;
 
-use crate::pattern::{self, Rest};
+use crate::pattern;
+use crate::plain::Plain;
 
 /// What a pattern's named groups caught, by their names.
 pub(crate) type Captures = Vec<(String, String)>;
@@ -24,33 +24,27 @@ pub(crate) struct Matcher {
     bare: Range<usize>,
     /// How much of the bare pattern, from its start, stands for itself.
     literal: usize,
-    tail: Tail,
+    /// Once somebody needed it.
+    way: OnceLock<Way>,
 }
 
-/// What comes after the text that stands for itself.
-enum Tail {
-    Nothing,
-    /// A slash that may be missing.
-    MaybeSlash,
-    /// Whatever the path goes on with, or a group for it.
-    Rest(Rest),
-    Other(Box<Compiled>),
+/// How a pattern is matched.
+enum Way {
+    Plain(Plain),
+    Regex(Box<Regex>),
+    /// It is none; why.
+    Malformed(PluginError),
 }
-
-/// A regular expression once somebody needed it.
-type Compiled = OnceLock<Result<Regex, PluginError>>;
 
 impl Matcher {
-    /// Looks at the pattern, and compiles nothing.
+    /// Looks at how the pattern begins, and no further.
     pub(crate) fn new(pattern: Cow<'static, str>) -> Self {
         let bare = pattern::without_anchors(&pattern);
-        let text = &pattern[bare.clone()];
-        let literal = pattern::literal_start(text);
         Self {
-            literal,
-            tail: Tail::of(&text[literal..]),
+            literal: pattern::literal_start(&pattern[bare.clone()]),
             bare,
             pattern,
+            way: OnceLock::new(),
         }
     }
 
@@ -70,20 +64,13 @@ impl Matcher {
     ///
     /// It is not a regular expression.
     pub(crate) fn captures(&self, path: &str) -> Result<Option<Captures>, PluginError> {
-        let bare = self.bare();
-        let Some(rest) = path.strip_prefix(self.literal()) else {
+        if !path.starts_with(self.literal()) {
             return Ok(None);
-        };
-        match &self.tail {
-            Tail::Nothing => Ok(rest.is_empty().then(Captures::new)),
-            Tail::MaybeSlash => Ok(matches!(rest, "" | "/").then(Captures::new)),
-            Tail::Rest(tail) => Ok(tail.takes(rest).then(|| {
-                let name = tail.group.clone().map(|group| &bare[self.literal..][group]);
-                name.map(|name| (name.to_owned(), rest.to_owned()))
-                    .into_iter()
-                    .collect()
-            })),
-            Tail::Other(regex) => Ok(groups(self.compiled(regex)?, path)),
+        }
+        match self.way() {
+            Way::Plain(plain) => Ok(plain.captures(self.bare(), path)),
+            Way::Regex(regex) => Ok(groups(regex, path)),
+            Way::Malformed(error) => Err(error.clone()),
         }
     }
 
@@ -93,35 +80,28 @@ impl Matcher {
     ///
     /// It is not a regular expression.
     pub(crate) fn check(&self) -> Result<(), PluginError> {
-        match &self.tail {
-            Tail::Other(regex) => self.compiled(regex).map(drop),
-            Tail::Nothing | Tail::MaybeSlash | Tail::Rest(_) => Ok(()),
+        match self.way() {
+            Way::Plain(_) | Way::Regex(_) => Ok(()),
+            Way::Malformed(error) => Err(error.clone()),
         }
     }
 
-    fn compiled<'a>(&self, regex: &'a Compiled) -> Result<&'a Regex, PluginError> {
-        let compiled = regex.get_or_init(|| {
-            let pattern = &self.pattern;
-            let anchored = format!("^(?:{})$", pattern.trim_end_matches('$'));
-            Regex::new(&anchored).map_err(|fault| {
-                let text = format!("the path pattern {pattern:?} is malformed: {fault}");
-                PluginError::new(PluginErrorKind::Internal, text)
-            })
-        });
-        compiled.as_ref().map_err(Clone::clone)
+    fn way(&self) -> &Way {
+        self.way.get_or_init(|| match Plain::of(self.bare()) {
+            Some(plain) => Way::Plain(plain),
+            None => self.compiled(),
+        })
     }
-}
 
-impl Tail {
-    /// What that piece of a pattern is.
-    fn of(piece: &str) -> Self {
-        match piece {
-            "" => Self::Nothing,
-            "/?" => Self::MaybeSlash,
-            _ => match pattern::as_rest(piece) {
-                Some(rest) => Self::Rest(rest),
-                None => Self::Other(Box::default()),
-            },
+    fn compiled(&self) -> Way {
+        let pattern = &self.pattern;
+        let anchored = format!("^(?:{})$", pattern.trim_end_matches('$'));
+        match Regex::new(&anchored) {
+            Ok(regex) => Way::Regex(Box::new(regex)),
+            Err(fault) => {
+                let text = format!("the path pattern {pattern:?} is malformed: {fault}");
+                Way::Malformed(PluginError::new(PluginErrorKind::Internal, text))
+            }
         }
     }
 }
@@ -135,15 +115,18 @@ fn groups(regex: &Regex, path: &str) -> Option<Captures> {
     Some(named.collect())
 }
 
+/// What the regular expression says of a pattern without anchors.
+#[cfg(test)]
+pub(crate) fn by_regex(pattern: &str, path: &str) -> Option<Captures> {
+    let regex = Regex::new(&format!("^(?:{pattern})$")).unwrap();
+    groups(&regex, path)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn by_regex(pattern: &str, path: &str) -> Option<Captures> {
-        groups(&Regex::new(&format!("^(?:{pattern})$")).unwrap(), path)
-    }
 
     fn matched(pattern: &str, path: &str) -> Option<Captures> {
         let matcher = Matcher::new(Cow::Owned(pattern.to_owned()));
@@ -151,28 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_regular_expression_is_not_compiled() {
-        for pattern in [
-            "config",
-            "^config$",
-            "data/(?P<path>.*)",
-            "x/(?P<a_1>.+)",
-            ".*",
-            "users/?",
-        ] {
-            let matcher = Matcher::new(Cow::Borrowed(pattern));
-            assert!(!matches!(matcher.tail, Tail::Other(_)), "{pattern}");
-        }
-        for pattern in [
-            "data/(?P<1>.*)",
-            "data/(?P<>.*)",
-            "a|b",
-            "users?",
-            "x(?P<a>.*)y",
-        ] {
-            let matcher = Matcher::new(Cow::Borrowed(pattern));
-            assert!(matches!(matcher.tail, Tail::Other(_)), "{pattern}");
-        }
+    fn a_pattern_is_read_when_a_path_begins_like_it() {
+        let matcher = Matcher::new(Cow::Borrowed("data/(?P<a>.*)"));
+        assert!(matcher.captures("config").unwrap().is_none());
+        assert!(matcher.way.get().is_none());
+        assert!(matcher.captures("data/x").unwrap().is_some());
+        assert!(matches!(matcher.way.get(), Some(Way::Plain(_))));
     }
 
     #[test]
@@ -186,7 +153,7 @@ mod tests {
     proptest! {
         /// The regular expression says what is right.
         #[test]
-        fn the_short_cuts_match_as_the_regular_expression_does(
+        fn patterns_match_as_their_regular_expressions_do(
             pattern in "(a|ab|a/|data/|ab\\?)?(\\(\\?P<p>\\.[*+]\\)|b|/\\?|\\(\\?:/b\\)\\?|\\.\\+|\\.\\*|a\\|b)?",
             path in "(a|b|ab|a/|data/)?[ab/\n]{0,3}",
         ) {

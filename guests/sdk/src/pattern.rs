@@ -2,14 +2,20 @@
 
 use std::ops::Range;
 
+/// One name, as a regular expression.
+pub(crate) const NAME: &str = r"\w(?:[\w.-]*\w)?";
+
+/// One name in which `@` may come.
+pub(crate) const NAME_WITH_AT: &str = r"[\w@](?:[\w@.-]*[\w@])?";
+
 /// A group for one name: letters, digits, `_`, and inside also `-` and `.`.
 pub fn name(group: &str) -> String {
-    format!(r"(?P<{group}>\w(?:[\w.-]*\w)?)")
+    format!("(?P<{group}>{NAME})")
 }
 
 /// As [`name`], with `@` allowed anywhere, as in mail addresses.
 pub fn name_with_at(group: &str) -> String {
-    format!(r"(?P<{group}>[\w@](?:[\w@.-]*[\w@])?)")
+    format!("(?P<{group}>{NAME_WITH_AT})")
 }
 
 /// A group for the rest of the path, slashes included; it may be empty.
@@ -52,52 +58,6 @@ pub(crate) fn literal_start(pattern: &str) -> usize {
         true => end.saturating_sub(1),
         false => end,
     }
-}
-
-/// A piece of a pattern that takes the rest of the path.
-pub(crate) struct Rest {
-    /// Where the piece has the name of its group, if it is one.
-    pub(crate) group: Option<Range<usize>>,
-    may_be_empty: bool,
-}
-
-impl Rest {
-    /// Whether that is taken: as a dot in a regular expression, anything but the end of a line.
-    pub(crate) fn takes(&self, rest: &str) -> bool {
-        (self.may_be_empty || !rest.is_empty()) && !rest.contains('\n')
-    }
-}
-
-/// Whether the piece of a pattern takes the rest of the path, and nothing but that.
-pub(crate) fn as_rest(piece: &str) -> Option<Rest> {
-    const OPENING: &str = "(?P<";
-    let named = piece
-        .strip_prefix(OPENING)
-        .and_then(|it| it.strip_suffix(')'));
-    let (name, inner) = match named {
-        Some(named) => {
-            let (name, inner) = named.split_once('>').filter(|(name, _)| is_name(name))?;
-            (Some(name), inner)
-        }
-        None => (None, piece),
-    };
-    let may_be_empty = match inner {
-        ".*" => true,
-        ".+" => false,
-        _ => return None,
-    };
-    Some(Rest {
-        group: name.map(|name| OPENING.len()..OPENING.len() + name.len()),
-        may_be_empty,
-    })
-}
-
-/// Whether a group may be called that.
-fn is_name(text: &str) -> bool {
-    let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !text.is_empty()
-        && text.bytes().all(is_of_a_name)
-        && !text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Whether it has a `|` outside of its groups, or a class that makes that hard to tell.
