@@ -1,10 +1,14 @@
-//! What can be asked of a guest, one type each.
+//! What can be asked of a guest, one type each. Asked and answered in the contract's messages: those of the WIT package are
+//! several times as large, and stay where the guest is called.
 
 use std::future::Future;
 
-use super::bindings::exports::palisade::plugin::backend;
-use super::bindings::palisade::plugin::types as wit;
+use super::convert;
 use super::store::{Answer, GuestStore};
+use palisade_contract::{Existence, PluginError, Request, Response};
+
+/// What a guest answers: the outer error ends the store, the inner one is an ordinary answer.
+pub(super) type Reply<T> = wasmtime::Result<Result<T, PluginError>>;
 
 /// A question for a guest.
 pub(super) trait Ask: Send + Sync + 'static {
@@ -12,10 +16,10 @@ pub(super) trait Ask: Send + Sync + 'static {
     type Reply: Send + 'static;
 
     /// Puts it to the guest in that store.
-    fn put(&self, store: &mut GuestStore) -> impl Future<Output = Answer<Self::Reply>> + Send;
+    fn put(self, store: &mut GuestStore) -> impl Future<Output = Reply<Self::Reply>> + Send;
 
     /// The size of the body that the guest answered with.
-    fn reply_bytes(reply: &Result<Self::Reply, wit::PluginError>) -> usize {
+    fn reply_bytes(reply: &Self::Reply) -> usize {
         let _ = reply;
         0
     }
@@ -27,39 +31,37 @@ pub(super) struct Initialize;
 impl Ask for Initialize {
     type Reply = ();
 
-    async fn put(&self, store: &mut GuestStore) -> Answer<()> {
-        store.initialize().await
+    async fn put(self, store: &mut GuestStore) -> Reply<()> {
+        converted(store.initialize().await, |done| done)
     }
 }
 
 /// Answer a request.
-pub(super) struct Handle(pub(super) wit::Request);
+pub(super) struct Handle(pub(super) Request);
 
 impl Ask for Handle {
-    type Reply = Option<wit::Response>;
+    type Reply = Option<Response>;
 
-    async fn put(&self, store: &mut GuestStore) -> Answer<Self::Reply> {
-        store.handle(&self.0).await
+    async fn put(self, store: &mut GuestStore) -> Reply<Self::Reply> {
+        let answer = store.handle(&convert::request(self.0)).await;
+        converted(answer, |response| response.map(convert::response))
     }
 
-    fn reply_bytes(reply: &Result<Self::Reply, wit::PluginError>) -> usize {
-        let body = |response: &wit::Response| response.data.len();
-        reply
-            .as_ref()
-            .ok()
-            .and_then(|it| it.as_ref())
-            .map_or(0, body)
+    fn reply_bytes(reply: &Self::Reply) -> usize {
+        let body = |response: &Response| response.data.as_str().len();
+        reply.as_ref().map_or(0, body)
     }
 }
 
 /// Say whether something is there.
-pub(super) struct Exists(pub(super) wit::Request);
+pub(super) struct Exists(pub(super) Request);
 
 impl Ask for Exists {
-    type Reply = backend::Existence;
+    type Reply = Existence;
 
-    async fn put(&self, store: &mut GuestStore) -> Answer<Self::Reply> {
-        store.exists(&self.0).await
+    async fn put(self, store: &mut GuestStore) -> Reply<Existence> {
+        let answer = store.exists(&convert::request(self.0)).await;
+        converted(answer, convert::existence)
     }
 }
 
@@ -69,7 +71,7 @@ pub(super) struct Invalidate(pub(super) String);
 impl Ask for Invalidate {
     type Reply = ();
 
-    async fn put(&self, store: &mut GuestStore) -> Answer<()> {
+    async fn put(self, store: &mut GuestStore) -> Reply<()> {
         store.invalidate(&self.0).await.map(Ok)
     }
 }
@@ -80,7 +82,11 @@ pub(super) struct Cleanup;
 impl Ask for Cleanup {
     type Reply = ();
 
-    async fn put(&self, store: &mut GuestStore) -> Answer<()> {
+    async fn put(self, store: &mut GuestStore) -> Reply<()> {
         store.cleanup().await.map(Ok)
     }
+}
+
+fn converted<W, T>(answer: Answer<W>, reply: impl FnOnce(W) -> T) -> Reply<T> {
+    Ok(answer?.map(reply).map_err(convert::plugin_error))
 }

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 
 use super::ask::{Ask, Cleanup, Exists, Handle, Initialize, Invalidate};
 use super::compile::Compiled;
-use super::convert;
 use super::engine::{Class, Shared};
 use super::files::Granted;
 use super::mount::{Leased, Mount, Served};
@@ -93,8 +92,7 @@ impl<C: Class> WasmInstance<C> {
         if let Some((store, era)) = served.kept {
             self.mount.pool.give(store, era);
         }
-        let plugin_error = |error| CallError::Plugin(convert::plugin_error(error));
-        served.reply.map_err(plugin_error)
+        served.reply.map_err(CallError::Plugin)
     }
 
     fn check_body(&self, request: &Request) -> Result<(), CallError> {
@@ -149,18 +147,12 @@ impl<C: Class> Instance for WasmInstance<C> {
         deadline: Deadline,
     ) -> Result<Option<Response>, CallError> {
         self.check_body(&request)?;
-        let reply = self
-            .ask(Handle(convert::request(request)), deadline)
-            .await?;
-        Ok(reply.map(convert::response))
+        self.ask(Handle(request), deadline).await
     }
 
     async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
         self.check_body(&request)?;
-        let reply = self
-            .ask(Exists(convert::request(request)), deadline)
-            .await?;
-        Ok(convert::existence(reply))
+        self.ask(Exists(request), deadline).await
     }
 
     /// Idle stores are told; those that a request is using now may have read the old value and do not come back.

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::ask::Ask;
+use super::ask::{Ask, Reply};
 use super::bindings::palisade::plugin::types as wit;
 use super::borrowed;
 use super::convert;
 use super::engine::Class;
 use super::pool::{Era, Pool};
-use super::store::{Answer, GuestStore, StoreMaker};
+use super::store::{GuestStore, StoreMaker};
 use crate::services::{Changes, Deadline, MountServices, Scope, StoreId};
 use crate::{CallError, Isolation, LaunchError};
-use palisade_contract::{Description, SetupConfig};
+use palisade_contract::{Description, PluginError, SetupConfig};
 
 /// The stores of one mount.
 pub(super) struct Mount<C> {
@@ -44,7 +44,7 @@ impl Leased {
 
 /// What came of asking: nothing of it is visible before its scope is committed.
 pub(super) struct Served<T> {
-    pub(super) reply: Result<T, wit::PluginError>,
+    pub(super) reply: Result<T, PluginError>,
     pub(super) scope: Option<Scope>,
     pub(super) origin: StoreId,
     /// The store, when another request may have it.
@@ -112,11 +112,11 @@ impl<C: Class> Mount<C> {
         // Only now, after the news: what the guest reads while it forgets a key is newer than what it forgets.
         store.enter(self.services.buffered_scope(deadline));
         store.count_use();
-        let reply = match put(&mut store, &stale, &ask).await {
+        let reply = match put(&mut store, &stale, ask).await {
             Ok(reply) => reply,
             Err(error) => return Err(self.maker.why(store, error)),
         };
-        self.check_size(A::reply_bytes(&reply))?;
+        self.check_size(reply.as_ref().map_or(0, A::reply_bytes))?;
         let scope = store.leave();
         let origin = store.id();
         let keep = self.isolation == Isolation::Mount && store.is_tidy();
@@ -168,7 +168,7 @@ impl<C: Class> Mount<C> {
     }
 }
 
-async fn put<A: Ask>(store: &mut GuestStore, stale: &[Arc<str>], ask: &A) -> Answer<A::Reply> {
+async fn put<A: Ask>(store: &mut GuestStore, stale: &[Arc<str>], ask: A) -> Reply<A::Reply> {
     for key in stale {
         store.invalidate(key).await?;
     }

@@ -181,13 +181,13 @@ async fn nothing_of_a_request_is_in_a_crash_or_in_the_log() {
 
 /// Asks on this thread alone, where the log is collected.
 async fn ask_with_canary(running: &Running, canary: &str) {
-    use crate::driver::wasm::{ask::Handle, convert};
+    use crate::driver::wasm::ask::Handle;
     use palisade_contract::{Json, Operation, Request};
     let body = format!(r#"{{"{canary}":"{canary}"}}"#);
     let request = Request::new(Operation::Update, canary, Json::from_text(body));
     let patience = Duration::from_millis(500);
     let deadline = Deadline::after(patience);
-    let ask = Handle(convert::request(request));
+    let ask = Handle(request);
     let asked = running.instance.mount.serve(ask, deadline);
     if let Ok(served) = tokio::time::timeout(patience, asked).await {
         let error = served.err().expect("the guest dies");
