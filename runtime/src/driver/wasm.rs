@@ -47,6 +47,7 @@ mod testing;
 mod tests;
 mod threads;
 mod trap;
+mod unmap;
 mod wasi;
 mod witness;
 

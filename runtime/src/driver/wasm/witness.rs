@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use wasmtime::Store;
 
-use super::clip;
 use super::store::StoreState;
 use super::trap::{self, Circumstances};
+use super::{clip, unmap};
 use crate::services::MountServices;
 use crate::{CallError, Crash, ErrorKind, Limits};
 
@@ -91,7 +91,7 @@ impl Witness {
 
 /// A store that tells when it is dropped under its guest.
 pub(super) struct Watched {
-    store: Store<StoreState>,
+    store: Option<Store<StoreState>>,
     witness: Arc<Witness>,
 }
 
@@ -99,28 +99,33 @@ impl Watched {
     /// A store whose end is seen by its mount's witness.
     pub(super) fn by(witness: &Arc<Witness>, store: Store<StoreState>) -> Self {
         Self {
-            store,
+            store: Some(store),
             witness: Arc::clone(witness),
         }
     }
 }
 
+const TAKEN: &str = "the store is taken only when this is dropped";
+
 impl Deref for Watched {
     type Target = Store<StoreState>;
 
     fn deref(&self) -> &Self::Target {
-        &self.store
+        self.store.as_ref().expect(TAKEN)
     }
 }
 
 impl DerefMut for Watched {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.store
+        self.store.as_mut().expect(TAKEN)
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.witness.dropped(&mut self.store);
+        if let Some(mut store) = self.store.take() {
+            self.witness.dropped(&mut store);
+            unmap::in_turn(store);
+        }
     }
 }
