@@ -34,6 +34,11 @@ impl Overlay {
         Some(change.value.as_ref().map(|value| value.to_vec()))
     }
 
+    /// Whether nothing was changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     pub(super) fn clock(&self) -> u64 {
         self.clock
     }

@@ -181,11 +181,14 @@ impl Call {
         };
         let mut pending = buffered.pending();
         pending.closed = true;
+        // Without writes nothing can go wrong that the transactions' own commits did not find.
+        if pending.overlay.is_empty() {
+            return None;
+        }
         let overlay = std::mem::take(&mut pending.overlay);
         let writes = Arc::unwrap_or_clone(overlay).into_writes(self.services.view());
         let checks = std::mem::take(&mut pending.checks);
-        // Without writes nothing can go wrong that the transactions' own commits did not find.
-        (!writes.is_empty()).then_some(Commit { checks, writes })
+        Some(Commit { checks, writes })
     }
 
     /// The store's state of now.

@@ -66,20 +66,20 @@ impl Pool {
     /// enough.
     pub(super) fn give(self: &Arc<Self>, store: GuestStore, taken: Era) {
         let is_worn = store.uses() >= self.uses_max || store.age() >= self.age_max;
-        let refused = self.with(|inner| {
+        let (refused, is_watched) = self.with(|inner| {
             let has_room =
                 !inner.closed && inner.era == taken.0 && inner.idle.len() < self.idle_max;
             // Asked under the lock: whoever waits looks here after having said so.
             if is_worn || !has_room || self.share.is_wanted() {
-                return Some(store);
+                return (Some(store), true);
             }
             inner.idle.push(store);
-            None
+            (None, inner.is_watched)
         });
         // Unmapping memory takes its time, and happens without the lock.
-        match refused {
-            Some(store) => drop(store),
-            None => self.watch(),
+        drop(refused);
+        if !is_watched {
+            self.watch();
         }
     }
 
