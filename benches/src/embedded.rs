@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use palisade_contract::{Json, Operation, PluginType, Request, Response};
 use palisade_runtime::catalog::{Manifest, PluginDirectory};
-use palisade_runtime::store::MemoryStore;
+use palisade_runtime::store::{MemoryStore, Store};
 use palisade_runtime::{CallError, Isolation, NewMount, Runtime, Workers};
 use sha2::{Digest as _, Sha256};
 
@@ -29,19 +29,27 @@ pub struct Plugin<'a> {
 /// One way to run a component: its name, its isolation, and its limits.
 pub type Way<'a> = (&'a str, Isolation, &'a [(&'a str, &'a str)]);
 
-/// A runtime over a store in memory.
+/// A runtime and its mounts.
 pub struct Embedded(Runtime);
 
 impl Embedded {
-    /// One with its plugins in `directory`, and the hostile plugin linked in.
+    /// One over a store in memory with its plugins in `directory`, and the hostile plugin linked in.
     ///
     /// # Errors
     ///
     /// When the directory is none of a plugin's, or the runtime does not open.
     pub async fn open(workers: Workers, directory: &Path) -> anyhow::Result<Self> {
+        Self::over(Arc::new(MemoryStore::new()), workers, directory).await
+    }
+
+    async fn over(
+        store: Arc<dyn Store>,
+        workers: Workers,
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
         let runtime = Runtime::builder()
             .workers(workers)
-            .store(Arc::new(MemoryStore::new()))
+            .store(store)
             .plugin_directory(PluginDirectory::open(directory)?)
             .builtin("hostile".parse()?, palisade_hostile::plugin())
             .build()
@@ -49,14 +57,18 @@ impl Embedded {
         Ok(Self(runtime))
     }
 
-    /// One with the hostile component mounted in each of these ways.
+    /// One over that store with the hostile component mounted in each of these ways.
     ///
     /// # Errors
     ///
     /// When it is not built, or does not start.
-    pub async fn of_hostile(workers: Workers, ways: &[Way<'_>]) -> anyhow::Result<Self> {
+    pub async fn of_hostile(
+        store: Arc<dyn Store>,
+        workers: Workers,
+        ways: &[Way<'_>],
+    ) -> anyhow::Result<Self> {
         let directory = built::target_directory();
-        let runtime = Self::open(workers, &directory).await?;
+        let runtime = Self::over(store, workers, &directory).await?;
         for (name, isolation, limits) in ways {
             let plugin = Plugin {
                 name,

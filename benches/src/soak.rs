@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use anyhow::ensure;
 use palisade_contract::{Json, Operation};
+use palisade_runtime::store::MemoryStore;
 use palisade_runtime::{Isolation, Workers};
 
 use crate::embedded::Embedded;
@@ -83,7 +85,7 @@ async fn runtime(workers: Workers) -> anyhow::Result<Embedded> {
         ("per-mount", Isolation::Mount, TIGHT),
         ("neighbour", Isolation::Mount, REPLACED),
     ];
-    Embedded::of_hostile(workers, &ways).await
+    Embedded::of_hostile(Arc::new(MemoryStore::new()), workers, &ways).await
 }
 
 impl Soak {

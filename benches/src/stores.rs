@@ -11,6 +11,7 @@ mod storage;
 use std::fmt;
 use std::sync::Arc;
 
+use palisade_runtime::store::{MemoryStore, RedbStore, Store};
 use palisade_runtime::{Isolation, Workers};
 
 use crate::embedded::Embedded;
@@ -26,10 +27,13 @@ pub struct Stores(Vec<String>);
 /// When the guests are not built, or a call fails that should not.
 pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores> {
     let activation = activation::measure(&workers, effort).await?;
-    let runtime = runtime(workers).await?;
+    let on_disk = reads_of_a_file(&workers, effort).await?;
+    let runtime = runtime(Arc::new(MemoryStore::new()), workers).await?;
+    let in_memory = storage::measure("a map in memory", &runtime, effort).await?;
     let parts = vec![
         scaling::measure(&runtime, effort).await?.to_string(),
-        storage::measure(&runtime, effort).await?.to_string(),
+        in_memory.to_string(),
+        on_disk.to_string(),
         recovery::measure(&runtime, effort).await?.to_string(),
         runaway::measure(&runtime, effort).await?.to_string(),
         idle::measure(&runtime, effort).await?.to_string(),
@@ -39,13 +43,23 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores>
     Ok(Stores(parts))
 }
 
-/// The hostile guest in both isolations, and linked in.
-async fn runtime(workers: Workers) -> anyhow::Result<Arc<Embedded>> {
+/// What reads cost of the store that a server keeps.
+async fn reads_of_a_file(workers: &Workers, effort: Effort) -> anyhow::Result<storage::Reads> {
+    let folder = tempfile::tempdir()?;
+    let store = RedbStore::open(&folder.path().join("store.redb"))?;
+    let runtime = runtime(Arc::new(store), workers.clone()).await?;
+    let reads = storage::measure("a file of redb", &runtime, effort).await?;
+    runtime.runtime().shutdown().await;
+    Ok(reads)
+}
+
+/// The hostile guest in both isolations, and linked in, over that store.
+async fn runtime(store: Arc<dyn Store>, workers: Workers) -> anyhow::Result<Arc<Embedded>> {
     let ways = [
         ("per-call", Isolation::Call, &[][..]),
         ("per-mount", Isolation::Mount, &[]),
     ];
-    let runtime = Embedded::of_hostile(workers, &ways).await?;
+    let runtime = Embedded::of_hostile(store, workers, &ways).await?;
     runtime.enable("builtin", "hostile").await?;
     Ok(Arc::new(runtime))
 }

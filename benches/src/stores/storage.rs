@@ -13,25 +13,32 @@ use palisade_demo::sampler::{Effort, Samples};
 /// How often one request reads the key.
 const READS: u32 = 1_000;
 
-/// What one read took, by the mount that read.
-pub(super) struct Reads([(&'static str, Samples); 3]);
+/// What one read took of a store.
+pub(super) struct Reads {
+    store: &'static str,
+    mounts: [(&'static str, Samples); 3],
+}
 
 /// Measures each mount in interleaved rounds: a request that reads many times, less one that reads once.
-pub(super) async fn measure(runtime: &Embedded, effort: Effort) -> anyhow::Result<Reads> {
-    let mut reads = Reads(["builtin", "per-mount", "per-call"].map(|it| (it, Samples::default())));
-    for (mount, _) in &reads.0 {
+pub(super) async fn measure(
+    store: &'static str,
+    runtime: &Embedded,
+    effort: Effort,
+) -> anyhow::Result<Reads> {
+    let mut mounts = ["builtin", "per-mount", "per-call"].map(|it| (it, Samples::default()));
+    for (mount, _) in &mounts {
         let value = Json::from_text(r#"{"value":"a secret of ordinary length"}"#);
         let path = format!("{mount}/store/k");
         runtime.ask(Operation::Update, &path, value, None).await?;
     }
     for _ in 0..effort.rounds * 20 {
-        for (mount, samples) in &mut reads.0 {
+        for (mount, samples) in &mut mounts {
             let many = read(runtime, mount, READS + 1).await?;
             let once = read(runtime, mount, 1).await?;
             samples.push(many.saturating_sub(once) / READS);
         }
     }
-    Ok(reads)
+    Ok(Reads { store, mounts })
 }
 
 async fn read(runtime: &Embedded, mount: &str, times: u32) -> anyhow::Result<Duration> {
@@ -47,13 +54,13 @@ async fn read(runtime: &Embedded, mount: &str, times: u32) -> anyhow::Result<Dur
 impl fmt::Display for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = table([
-            "one read of storage among many of a request",
+            &format!("one read of {} among many of a request", self.store),
             "p50",
             "p99",
             "p50 to builtin",
         ]);
-        let floor = self.0[0].1.p50();
-        for (mount, samples) in &self.0 {
+        let floor = self.mounts[0].1.p50();
+        for (mount, samples) in &self.mounts {
             table.add_row(row(mount, samples, micros, times(samples.p50(), floor)));
         }
         write!(f, "{table}")
