@@ -58,7 +58,9 @@ impl Deadline {
         if Handle::try_current().is_err() {
             return Some(work.await);
         }
-        tokio::time::timeout_at(self.at.into(), work).await.ok()
+        // Boxed, so that what is ready at once carries no room for a timer.
+        let timed = Box::pin(tokio::time::timeout_at(self.at.into(), work));
+        timed.await.ok()
     }
 
     /// The same for a call to the host, which tells the plugin.

@@ -199,8 +199,12 @@ impl Call {
 
     /// The one state that a buffered call reads.
     async fn snapshot_of<'a>(&self, buffered: &'a Buffered) -> Result<&'a dyn Snapshot, HostError> {
+        if let Some(snapshot) = buffered.snapshot.get() {
+            return Ok(&**snapshot);
+        }
+        // Boxed, so that all other reads carry no room for it.
         let snapshot = buffered.snapshot.get_or_try_init(|| self.fresh_snapshot());
-        snapshot.await.map(|snapshot| &**snapshot)
+        Box::pin(snapshot).await.map(|snapshot| &**snapshot)
     }
 
     async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, HostError> {
