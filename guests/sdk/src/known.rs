@@ -1,27 +1,45 @@
 //! A path that a router knows, perhaps made only when it is needed: a component is set up for each request, which is for
 //! one path.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use palisade_contract::{PluginError, PluginErrorKind};
 
 use crate::matcher::Captures;
-use crate::path::Path;
+use crate::path::{MakePath, Path};
 
-/// A path of a router.
+/// A path of a router. A router has many and few are looked at, so they lie elsewhere.
 pub(crate) enum Known<S> {
     /// One that the author made.
-    Made(Path<S>),
+    Made(Box<Path<S>>),
     /// One that is made for the first request whose path begins like that.
-    At(&'static str, LazyLock<Path<S>>),
+    At {
+        start: &'static str,
+        make: MakePath<S>,
+        made: OnceLock<Box<Path<S>>>,
+    },
 }
 
 impl<S: Send + Sync + 'static> Known<S> {
+    /// One that the author made.
+    pub(crate) fn made(path: Path<S>) -> Self {
+        Self::Made(Box::new(path))
+    }
+
+    /// One that is made for the first request whose path begins like that.
+    pub(crate) fn at(start: &'static str, make: MakePath<S>) -> Self {
+        Self::At {
+            start,
+            make,
+            made: OnceLock::new(),
+        }
+    }
+
     /// The path itself.
     pub(crate) fn path(&self) -> &Path<S> {
         match self {
             Self::Made(path) => path,
-            Self::At(_, path) => path,
+            Self::At { make, made, .. } => made.get_or_init(|| Box::new(make())),
         }
     }
 
@@ -57,7 +75,7 @@ impl<S: Send + Sync + 'static> Known<S> {
     fn start(&self) -> &'static str {
         match self {
             Self::Made(_) => "",
-            Self::At(start, _) => start,
+            Self::At { start, .. } => start,
         }
     }
 }
@@ -69,19 +87,16 @@ mod tests {
     use super::*;
 
     fn at(start: &'static str) -> Known<()> {
-        Known::At(start, LazyLock::new(|| Path::new("things/(?P<name>.*)")))
+        Known::at(start, || Path::new("things/(?P<name>.*)"))
     }
 
     #[test]
     fn it_is_made_once_and_for_a_request_that_begins_like_it() {
         static MADE: AtomicUsize = AtomicUsize::new(0);
-        let known = Known::<()>::At(
-            "things/",
-            LazyLock::new(|| {
-                MADE.fetch_add(1, Ordering::Relaxed);
-                Path::new("things/(?P<name>.*)")
-            }),
-        );
+        let known = Known::<()>::at("things/", || {
+            MADE.fetch_add(1, Ordering::Relaxed);
+            Path::new("things/(?P<name>.*)")
+        });
         assert_eq!(known.captures("others/a").unwrap(), None);
         assert_eq!(MADE.load(Ordering::Relaxed), 0);
         for name in ["a", "b/c"] {

@@ -1,7 +1,7 @@
 //! Finds the path that a request is for and runs its handler.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use palisade_contract::{Backend, Existence, Host, Operation, PluginError, Request, Response};
@@ -64,14 +64,14 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Adds a path.
     #[must_use]
     pub fn path(mut self, path: Path<S>) -> Self {
-        self.paths.push(Known::Made(path));
+        self.paths.push(Known::made(path));
         self
     }
 
     /// Adds several paths.
     #[must_use]
     pub fn paths(mut self, paths: impl IntoIterator<Item = Path<S>>) -> Self {
-        self.paths.extend(paths.into_iter().map(Known::Made));
+        self.paths.extend(paths.into_iter().map(Known::made));
         self
     }
 
@@ -81,15 +81,17 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// one to be made that the request is for, which is a good part of what such a request takes.
     #[must_use]
     pub fn path_at(mut self, start: &'static str, make: MakePath<S>) -> Self {
-        self.paths.push(Known::At(start, LazyLock::new(make)));
+        self.paths.push(Known::at(start, make));
         self
     }
 
     /// Adds several paths as [`path_at`](Self::path_at) does.
     #[must_use]
-    pub fn paths_at(self, paths: &[(&'static str, MakePath<S>)]) -> Self {
+    pub fn paths_at(mut self, paths: &[(&'static str, MakePath<S>)]) -> Self {
         let paths = paths.iter();
-        paths.fold(self, |router, (start, make)| router.path_at(start, *make))
+        self.paths
+            .extend(paths.map(|(start, make)| Known::at(start, *make)));
+        self
     }
 
     /// Does this before the first request of a generation of the mount; storage can be written. The hook is an
