@@ -75,7 +75,7 @@ impl Memory {
         if self != Self::Pooled {
             slots
                 .table_keep_resident(64 << 10)
-                .async_stack_keep_resident(64 << 10);
+                .async_stack_keep_resident(24 << 10);
         }
         if self == Self::Resident {
             slots.pagemap_scan(Enabled::Auto);

@@ -16,8 +16,12 @@ use crate::Profile;
 /// The largest linear memory that a slot of the pool can hold; the limiter decides how much of it an entry gets.
 const SLOT_BYTES: usize = 4 << 30;
 
-/// Memory and stack that stay mapped between two uses of a slot: a fresh store then costs a third.
+/// Memory that stays mapped between two uses of a slot: a fresh store then costs a third.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
+
+/// Stack that does. All of it is zeroed after each use, and requests of plugins on the SDK take 12 to 16 KiB of it, reads of
+/// a store on disk included; what lies deeper costs a page fault.
+const STACK_RESIDENT_BYTES: usize = 24 << 10;
 
 /// Frames of a trap's backtrace: enough to find the place, too few to fill a log.
 const BACKTRACE_FRAMES: NonZeroUsize =
@@ -99,7 +103,7 @@ fn slots() -> PoolingAllocationConfig {
         .max_memory_size(SLOT_BYTES)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(64 << 10)
-        .async_stack_keep_resident(64 << 10)
+        .async_stack_keep_resident(STACK_RESIDENT_BYTES)
         // What is given back is given back at once, not in batches that keep a tenant's pages around.
         .decommit_batch_size(1)
         .pagemap_scan(Enabled::Auto);
