@@ -43,12 +43,12 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Stores>
     Ok(Stores(parts))
 }
 
-/// What reads cost of the store that a server keeps.
+/// What reads cost of the file in which a server keeps its store, without the barrier over it.
 async fn reads_of_a_file(workers: &Workers, effort: Effort) -> anyhow::Result<storage::Reads> {
     let folder = tempfile::tempdir()?;
     let store = RedbStore::open(&folder.path().join("store.redb"))?;
     let runtime = runtime(Arc::new(store), workers.clone()).await?;
-    let reads = storage::measure("a file of redb", &runtime, effort).await?;
+    let reads = storage::measure("a file of redb, without a barrier", &runtime, effort).await?;
     runtime.runtime().shutdown().await;
     Ok(reads)
 }

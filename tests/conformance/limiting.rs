@@ -154,8 +154,13 @@ async fn no_more_requests_run_at_once_than_the_entry_says(h: Harness) {
     for wait in waits.join_all().await {
         wait.unwrap();
     }
-    // Two at once take three turns; that they do run at once is a case of its own.
-    assert!(begun.elapsed() >= Duration::from_millis(3 * MILLISECONDS));
+    // Two at once take three turns; that they do run at once is a case of its own. A component's clock shows whole
+    // milliseconds, so each turn may be one shorter.
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_millis(3 * (MILLISECONDS - 1)),
+        "{took:?}"
+    );
 }
 
 async fn a_deadline_that_has_passed_is_refused_at_once(h: Harness) {

@@ -1,4 +1,5 @@
-//! What a read of storage costs a guest, beside the same read by a plugin that is linked into the server.
+//! What a read of storage costs a guest, beside the same read by a plugin that is linked into the server. That one sees the
+//! store as it is at each read, as a process does; all reads of a component's request are of one snapshot.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -21,12 +21,12 @@ pub(crate) enum Known<S> {
 }
 
 impl<S: Send + Sync + 'static> Known<S> {
-    /// One that the author made.
+    /// A path as it is.
     pub(crate) fn made(path: Path<S>) -> Self {
         Self::Made(Box::new(path))
     }
 
-    /// One that is made for the first request whose path begins like that.
+    /// What makes the path, later.
     pub(crate) fn at(start: &'static str, make: MakePath<S>) -> Self {
         Self::At {
             start,

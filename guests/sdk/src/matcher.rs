@@ -37,7 +37,7 @@ enum Way {
 }
 
 impl Matcher {
-    /// Looks at how the pattern begins, and no further.
+    /// Looks for the anchors and for the text that every path begins with, and no further.
     pub(crate) fn new(pattern: Cow<'static, str>) -> Self {
         let bare = pattern::without_anchors(&pattern);
         Self {
@@ -148,6 +148,21 @@ mod tests {
         assert!(matcher.captures("config").unwrap().is_none());
         assert!(matcher.captures("data/x").is_err());
         assert!(matcher.check().is_err());
+    }
+
+    #[test]
+    fn anchors_change_nothing() {
+        let bare = "things/(?P<a>.*)";
+        for pattern in [
+            bare,
+            &format!("^{bare}"),
+            &format!("^{bare}$"),
+            &format!("^(?:{bare})$"),
+        ] {
+            let caught = matched(pattern, "things/b/c").unwrap();
+            assert_eq!(caught, [("a".to_owned(), "b/c".to_owned())], "{pattern}");
+            assert_eq!(matched(pattern, "others/b"), None, "{pattern}");
+        }
     }
 
     proptest! {

@@ -43,14 +43,25 @@ pub(crate) fn without_anchors(pattern: &str) -> Range<usize> {
     start.unwrap_or(end)..end
 }
 
+/// How many letters at the beginning of a pattern stand for themselves, if nothing after them says otherwise of the last one.
+pub(crate) fn text_length(pattern: &str) -> usize {
+    let is_text = |byte: u8| is_word(byte) || b"/-".contains(&byte);
+    let other = pattern.bytes().position(|byte| !is_text(byte));
+    other.unwrap_or(pattern.len())
+}
+
+/// Whether a `\w` takes that.
+pub(crate) fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
 /// How many bytes every path begins with that the pattern matches, as far as that can be told by looking at it.
 pub(crate) fn literal_start(pattern: &str) -> usize {
     let bytes = pattern.as_bytes();
     if bytes.contains(&b'|') && has_alternatives(pattern) {
         return 0;
     }
-    let is_special = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"/_-".contains(byte));
-    let end = bytes.iter().position(is_special).unwrap_or(bytes.len());
+    let end = text_length(pattern);
     let may_be_missing = |byte: Option<&u8>| matches!(byte, Some(b'?' | b'*' | b'{'));
     let (first, second) = (bytes.get(end), bytes.get(end + 1));
     match may_be_missing(first) || (first == Some(&b'+') && may_be_missing(second)) {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::matcher::Captures;
-use crate::pattern::{NAME, NAME_WITH_AT};
+use crate::pattern::{NAME, NAME_WITH_AT, is_word, text_length};
 
 /// The pieces of a pattern in their order.
 pub(crate) struct Plain(Vec<Piece>);
@@ -88,8 +88,7 @@ impl Letters {
     }
 
     fn has(self, byte: u8) -> bool {
-        let is_word = byte.is_ascii_alphanumeric() || byte == b'_';
-        is_word || matches!((self, byte), (Self::WordOrAt, b'@'))
+        is_word(byte) || matches!((self, byte), (Self::WordOrAt, b'@'))
     }
 }
 
@@ -166,11 +165,9 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, left: &str) -> Option<Piece> {
-        let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_-".contains(byte);
-        let bytes = left.as_bytes();
-        let length = bytes.iter().position(|it| !is_text(it));
-        let mut length = length.unwrap_or(bytes.len());
-        if bytes.get(length).is_some_and(|it| b"?*+{".contains(it)) {
+        let mut length = text_length(left);
+        let next = left.as_bytes().get(length);
+        if next.is_some_and(|it| b"?*+{".contains(it)) {
             // The last of it may be missing, or come again: only a slash at the end is plain then.
             length = length.checked_sub(1)?;
         }
@@ -182,9 +179,8 @@ impl Reader<'_> {
 
 /// Whether a group may be called that.
 fn is_name(text: &str) -> bool {
-    let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !text.is_empty()
-        && text.bytes().all(is_of_a_name)
+        && text.bytes().all(is_word)
         && !text.starts_with(|first: char| first.is_ascii_digit())
 }
 
@@ -249,6 +245,9 @@ mod tests {
             "a/b",
             "-",
             "?",
+            "+",
+            "_",
+            "{",
             "*",
             ".",
             "(?:/",
@@ -279,7 +278,7 @@ mod tests {
         #[test]
         fn what_is_plain_matches_as_the_regular_expression_does(
             pattern in patterns(),
-            path in "[ab/.@\n-]{0,6}",
+            path in "[ab/.@é_\n-]{0,6}",
         ) {
             if let Some(plain) = Plain::of(&pattern) {
                 prop_assert_eq!(plain.captures(&pattern, &path), by_regex(&pattern, &path));

@@ -7,16 +7,16 @@ use super::convert;
 use super::store::{Answer, GuestStore};
 use palisade_contract::{Existence, PluginError, Request, Response};
 
-/// What a guest answers: the outer error ends the store, the inner one is an ordinary answer.
-pub(super) type Reply<T> = wasmtime::Result<Result<T, PluginError>>;
-
 /// A question for a guest.
-pub(super) trait Ask: Send + Sync + 'static {
+pub(super) trait Ask: Send + 'static {
     /// What the guest answers when all goes well.
     type Reply: Send + 'static;
 
     /// Puts it to the guest in that store.
-    fn put(self, store: &mut GuestStore) -> impl Future<Output = Reply<Self::Reply>> + Send;
+    fn put(
+        self,
+        store: &mut GuestStore,
+    ) -> impl Future<Output = Answer<Self::Reply, PluginError>> + Send;
 
     /// The size of the body that the guest answered with.
     fn reply_bytes(reply: &Self::Reply) -> usize {
@@ -31,7 +31,7 @@ pub(super) struct Initialize;
 impl Ask for Initialize {
     type Reply = ();
 
-    async fn put(self, store: &mut GuestStore) -> Reply<()> {
+    async fn put(self, store: &mut GuestStore) -> Answer<(), PluginError> {
         converted(store.initialize().await, |done| done)
     }
 }
@@ -42,7 +42,7 @@ pub(super) struct Handle(pub(super) Request);
 impl Ask for Handle {
     type Reply = Option<Response>;
 
-    async fn put(self, store: &mut GuestStore) -> Reply<Self::Reply> {
+    async fn put(self, store: &mut GuestStore) -> Answer<Self::Reply, PluginError> {
         let answer = store.handle(&convert::request(self.0)).await;
         converted(answer, |response| response.map(convert::response))
     }
@@ -59,7 +59,7 @@ pub(super) struct Exists(pub(super) Request);
 impl Ask for Exists {
     type Reply = Existence;
 
-    async fn put(self, store: &mut GuestStore) -> Reply<Existence> {
+    async fn put(self, store: &mut GuestStore) -> Answer<Existence, PluginError> {
         let answer = store.exists(&convert::request(self.0)).await;
         converted(answer, convert::existence)
     }
@@ -71,7 +71,7 @@ pub(super) struct Invalidate(pub(super) String);
 impl Ask for Invalidate {
     type Reply = ();
 
-    async fn put(self, store: &mut GuestStore) -> Reply<()> {
+    async fn put(self, store: &mut GuestStore) -> Answer<(), PluginError> {
         store.invalidate(&self.0).await.map(Ok)
     }
 }
@@ -82,11 +82,11 @@ pub(super) struct Cleanup;
 impl Ask for Cleanup {
     type Reply = ();
 
-    async fn put(self, store: &mut GuestStore) -> Reply<()> {
+    async fn put(self, store: &mut GuestStore) -> Answer<(), PluginError> {
         store.cleanup().await.map(Ok)
     }
 }
 
-fn converted<W, T>(answer: Answer<W>, reply: impl FnOnce(W) -> T) -> Reply<T> {
+fn converted<W, T>(answer: Answer<W>, reply: impl FnOnce(W) -> T) -> Answer<T, PluginError> {
     Ok(answer?.map(reply).map_err(convert::plugin_error))
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::ask::{Ask, Reply};
+use super::ask::Ask;
 use super::bindings::palisade::plugin::types as wit;
 use super::borrowed;
 use super::convert;
 use super::engine::Class;
 use super::pool::{Era, Pool};
-use super::store::{GuestStore, StoreMaker};
+use super::store::{Answer, GuestStore, StoreMaker};
 use crate::services::{Changes, Deadline, MountServices, Scope, StoreId};
 use crate::{CallError, Isolation, LaunchError};
 use palisade_contract::{Description, PluginError, SetupConfig};
@@ -168,7 +168,11 @@ impl<C: Class> Mount<C> {
     }
 }
 
-async fn put<A: Ask>(store: &mut GuestStore, stale: &[Arc<str>], ask: A) -> Reply<A::Reply> {
+async fn put<A: Ask>(
+    store: &mut GuestStore,
+    stale: &[Arc<str>],
+    ask: A,
+) -> Answer<A::Reply, PluginError> {
     for key in stale {
         store.invalidate(key).await?;
     }

@@ -66,19 +66,19 @@ impl Pool {
     /// enough.
     pub(super) fn give(self: &Arc<Self>, store: GuestStore, taken: Era) {
         let is_worn = store.uses() >= self.uses_max || store.age() >= self.age_max;
-        let (refused, is_watched) = self.with(|inner| {
+        let (refused, needs_watch) = self.with(|inner| {
             let has_room =
                 !inner.closed && inner.era == taken.0 && inner.idle.len() < self.idle_max;
             // Asked under the lock: whoever waits looks here after having said so.
             if is_worn || !has_room || self.share.is_wanted() {
-                return (Some(store), true);
+                return (Some(store), false);
             }
             inner.idle.push(store);
-            (None, inner.is_watched)
+            (None, !inner.is_watched)
         });
         // Unmapping memory takes its time, and happens without the lock.
         drop(refused);
-        if !is_watched {
+        if needs_watch {
             self.watch();
         }
     }

@@ -19,8 +19,8 @@ const SLOT_BYTES: usize = 4 << 30;
 /// Memory that stays mapped between two uses of a slot: a fresh store then costs a third.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
 
-/// Stack that does. All of it is zeroed after each use, and requests of plugins on the SDK take 12 to 16 KiB of it, reads of
-/// a store on disk included; what lies deeper costs a page fault.
+/// Stack that does. All of it is zeroed after each use, and requests of plugins on the SDK take 12 to 16 KiB of it, through
+/// the server's barrier to a store on disk; what lies deeper costs a page fault, and an interrupt of the other processors.
 const STACK_RESIDENT_BYTES: usize = 24 << 10;
 
 /// Frames of a trap's backtrace: enough to find the place, too few to fill a log.

@@ -218,7 +218,7 @@ pub(super) struct GuestStore {
 }
 
 /// What a guest's export answers: the outer error ends the store, the inner one is an ordinary answer.
-pub(super) type Answer<T> = wasmtime::Result<Result<T, wit::PluginError>>;
+pub(super) type Answer<T, E = wit::PluginError> = wasmtime::Result<Result<T, E>>;
 
 impl GuestStore {
     /// Its name among the stores of the mount.

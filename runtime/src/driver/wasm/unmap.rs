@@ -15,8 +15,9 @@ use super::store::StoreState;
 /// The most that a store may hold to wait for its turn, in bytes; what holds more takes so long that nobody should wait.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// How often a thread looks whether it is its turn: some ten microseconds, in which two stores are dropped. It does not wait
-/// longer, since whoever has the turn may have been put aside by the scheduler.
+/// How often a thread looks whether it is its turn: with two threads on a processor of 2023, some ten microseconds, in which
+/// two stores are dropped. It does not wait longer, since whoever has the turn may have been put aside by the scheduler, and
+/// with very many threads the turns would be what all wait for.
 const LOOKS: usize = 64;
 
 /// Pauses of the processor between two looks.
@@ -25,7 +26,9 @@ const PAUSES: usize = 4;
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Drops a store, in its turn if that comes soon.
-pub(super) fn in_turn(store: Store<StoreState>) {
+pub(super) fn in_turn(mut store: Store<StoreState>) {
+    // What the guest saw of the host may have to wait for others to go away, and is no memory of the pool.
+    drop(store.data_mut().scope.take());
     let is_small = store.data().limiter.bytes() <= BYTES_MAX;
     let _turn = is_small.then(|| turn(&TURN));
     drop(store);
