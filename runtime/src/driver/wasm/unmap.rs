@@ -15,7 +15,7 @@ use super::store::StoreState;
 /// The most that a store may hold to wait for its turn, in bytes; what holds more takes so long that nobody should wait.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// How often a thread looks whether it is its turn: with two threads on a processor of 2023, some ten microseconds, in which
+/// How often a thread looks whether it is its turn: with two threads on one machine, some ten microseconds, in which
 /// two stores are dropped. It does not wait longer, since whoever has the turn may have been put aside by the scheduler, and
 /// with very many threads the turns would be what all wait for.
 const LOOKS: usize = 64;
