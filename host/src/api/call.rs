@@ -218,16 +218,17 @@ fn check_length(headers: &HeaderMap) -> Result<(), ApiError> {
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match stated {
-        Some(length) if length > BODY_BYTES_MAX as u64 => Err(too_large()),
+        Some(length) if length > BODY_BYTES_MAX as u64 => {
+            Err(too_large(&format!("it has {length} bytes")))
+        }
         _ => Ok(()),
     }
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(
-        ErrorKind::TooLarge,
-        format!("request body too large: {BODY_BYTES_MAX} bytes are allowed"),
-    )
+fn too_large(seen: &str) -> ApiError {
+    let text =
+        format!("request body too large: {seen}, {BODY_BYTES_MAX} are allowed; send less at once");
+    ApiError::new(ErrorKind::TooLarge, text)
 }
 
 /// Reads the whole body and checks that it is one JSON object, or nothing.
@@ -236,7 +237,7 @@ async fn read_body(body: axum::body::Body) -> Result<String, ApiError> {
         .collect()
         .await
         .map_err(|fault| match fault.downcast_ref::<LengthLimitError>() {
-            Some(_) => too_large(),
+            Some(_) => too_large("it has more bytes"),
             None => ApiError::invalid("the request body ended early"),
         })?;
     let text = String::from_utf8(Vec::from(whole.to_bytes()))
@@ -414,7 +415,11 @@ mod tests {
         let body = vec![b' '; BODY_BYTES_MAX + 1];
         let error = call("PUT", "/v1/kv/a", body).err().unwrap();
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert!(error.text().contains("request body too large"));
+        assert!(
+            error.text().contains("33554432 are allowed"),
+            "{}",
+            error.text()
+        );
     }
 
     #[test]
@@ -436,6 +441,11 @@ mod tests {
             .unwrap();
         let error = check_length(request.headers()).unwrap_err();
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(
+            error.text().contains("it has 33554433 bytes"),
+            "{}",
+            error.text()
+        );
         assert!(check_length(&HeaderMap::new()).is_ok());
     }
 
