@@ -143,6 +143,14 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_pattern_with_anchors_is_not_compiled() {
+        for pattern in ["^config$", "^data/(?P<a>.*)", "users/?$"] {
+            let matcher = Matcher::new(Cow::Borrowed(pattern));
+            assert!(matches!(matcher.way(), Way::Plain(_)), "{pattern}");
+        }
+    }
+
+    #[test]
     fn a_pattern_that_is_none_is_told_when_it_is_needed() {
         let matcher = Matcher::new(Cow::Borrowed("data/(?P<1>.*)"));
         assert!(matcher.captures("config").unwrap().is_none());

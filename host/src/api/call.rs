@@ -415,6 +415,7 @@ mod tests {
         let body = vec![b' '; BODY_BYTES_MAX + 1];
         let error = call("PUT", "/v1/kv/a", body).err().unwrap();
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(error.text().contains("request body too large"));
         assert!(
             error.text().contains("33554432 are allowed"),
             "{}",
