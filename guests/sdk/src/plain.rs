@@ -77,6 +77,15 @@ impl Plain {
 }
 
 impl Letters {
+    /// Those of the name that a group is for, and what comes after the group; `inner` begins after the group's own name.
+    fn written_in(inner: &str) -> Option<(Self, &str)> {
+        let ways = [(NAME, Self::Word), (NAME_WITH_AT, Self::WordOrAt)];
+        ways.into_iter().find_map(|(written, letters)| {
+            let after = inner.strip_prefix(written)?.strip_prefix(')')?;
+            Some((letters, after))
+        })
+    }
+
     /// The length of the name that `path` begins with, up to where no name could go on.
     fn name_in(self, path: &str) -> Option<usize> {
         let bytes = path.as_bytes();
@@ -91,6 +100,9 @@ impl Letters {
         is_word(byte) || matches!((self, byte), (Self::WordOrAt, b'@'))
     }
 }
+
+/// How a group begins.
+const GROUP: &str = "(?P<";
 
 /// Reads a pattern from its beginning to its end.
 struct Reader<'a> {
@@ -108,11 +120,8 @@ impl Reader<'_> {
             pieces.push(match left {
                 "/?" => self.maybe("", "?", end)?,
                 _ if left.starts_with("(?:/") => self.maybe("(?:", ")?", end)?,
-                _ if left.starts_with("(?P<") => self.group(end)?,
-                ".*" | ".+" => {
-                    self.at = end;
-                    Self::rest(None, left)?
-                }
+                _ if left.starts_with(GROUP) => self.group(end)?,
+                ".*" | ".+" => self.rest(None, left, end)?,
                 _ => self.text(left)?,
             });
         }
@@ -129,33 +138,32 @@ impl Reader<'_> {
         Some(Piece::Maybe(inner))
     }
 
-    /// A group; only a slash can end a name, and nothing follows a rest.
+    /// A group, with which a rest or a name begins.
     fn group(&mut self, end: usize) -> Option<Piece> {
-        const OPENING: usize = "(?P<".len();
-        let left = &self.pattern[self.at..end];
-        let (name, inner) = left[OPENING..].split_once('>')?;
+        let left = &self.pattern[self.at + GROUP.len()..end];
+        let (name, inner) = left.split_once('>')?;
         if !is_name(name) || self.groups.contains(&name) {
             return None;
         }
         self.groups.push(name);
-        let start = self.at + OPENING;
+        let start = self.at + GROUP.len();
         let group = start..start + name.len();
-        for (written, letters) in [(NAME, Letters::Word), (NAME_WITH_AT, Letters::WordOrAt)] {
-            let after = inner
-                .strip_prefix(written)
-                .and_then(|it| it.strip_prefix(')'));
-            if let Some(after) = after {
-                self.at = end - after.len();
-                let is_ended =
-                    after.is_empty() || after.starts_with('/') || after.starts_with("(?:/");
-                return is_ended.then_some(Piece::Name { group, letters });
-            }
+        match Letters::written_in(inner) {
+            Some((letters, after)) => self.name(group, letters, after, end),
+            None => self.rest(Some(group), inner.strip_suffix(')')?, end),
         }
-        self.at = end;
-        Self::rest(Some(group), inner.strip_suffix(')')?)
     }
 
-    fn rest(group: Option<Place>, written: &str) -> Option<Piece> {
+    /// A name, which only a slash can end.
+    fn name(&mut self, group: Place, letters: Letters, after: &str, end: usize) -> Option<Piece> {
+        self.at = end - after.len();
+        let is_ended = after.is_empty() || after.starts_with('/') || after.starts_with("(?:/");
+        is_ended.then_some(Piece::Name { group, letters })
+    }
+
+    /// The rest of the path, which nothing follows.
+    fn rest(&mut self, group: Option<Place>, written: &str, end: usize) -> Option<Piece> {
+        self.at = end;
         let least = match written {
             ".*" => 0,
             ".+" => 1,
