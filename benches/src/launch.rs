@@ -188,7 +188,7 @@ impl Subject {
         let deadline = Deadline::after(PATIENCE);
         instance.initialize(deadline).await?;
         let request = Request::new(Operation::Read, PATH, Json::null());
-        instance.handle(request, deadline).await?;
+        instance.handle(Box::new(request), deadline).await?;
         Ok(instance)
     }
 }

@@ -184,12 +184,13 @@ impl Runtime {
     /// Answers a request. Its `path` is the full one; the mount's prefix is taken off, and the mount's fields are set.
     ///
     /// `timeout` is the longest the caller waits; the mount's own limit may be shorter.
-    pub async fn handle(
+    pub fn handle(
         &self,
         request: Request,
         timeout: Option<Duration>,
-    ) -> Result<Option<Response>, CallError> {
-        request::handle(&self.inner, request, timeout).await
+    ) -> impl Future<Output = Result<Option<Response>, CallError>> + Send + '_ {
+        // In a box before anything waits: each future in which it would lie is moved into the next one.
+        request::handle(&self.inner, Box::new(request), timeout)
     }
 
     /// Answers a write in the time of one request: [`Operation::Create`](palisade_contract::Operation) if the plugin says
@@ -200,7 +201,7 @@ impl Runtime {
         timeout: Option<Duration>,
     ) -> Result<Option<Response>, CallError> {
         // Boxed, because it holds the futures of two calls.
-        Box::pin(request::write(&self.inner, request, timeout)).await
+        Box::pin(request::write(&self.inner, Box::new(request), timeout)).await
     }
 
     /// Whether the thing at the request's path exists.
@@ -209,7 +210,7 @@ impl Runtime {
         request: Request,
         timeout: Option<Duration>,
     ) -> Result<Existence, CallError> {
-        request::exists(&self.inner, request, timeout).await
+        request::exists(&self.inner, Box::new(request), timeout).await
     }
 
     /// Replaces the running instance of a mount by a new generation of what the catalog says now, without a gap.

@@ -193,25 +193,25 @@ impl Instance for BuiltinInstance {
 
     async fn handle(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
-    ) -> Result<Option<Response>, CallError> {
+    ) -> Result<Option<Box<Response>>, CallError> {
         self.check_request(&request)?;
         let backend = self.caught_up(deadline).await?;
         let scope = self.scope(deadline);
-        let answer = backend.handle_request(request, &scope);
+        let answer = backend.handle_request(*request, &scope);
         let response = self.call(deadline, answer).await?;
         if let Some(response) = &response {
             check_size("response", response_bytes(response), &self.limits)?;
         }
-        Ok(response)
+        Ok(response.map(Box::new))
     }
 
-    async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(&self, request: Box<Request>, deadline: Deadline) -> Result<Existence, CallError> {
         self.check_request(&request)?;
         let backend = self.caught_up(deadline).await?;
         let scope = self.scope(deadline);
-        self.call(deadline, backend.check_existence(request, &scope))
+        self.call(deadline, backend.check_existence(*request, &scope))
             .await
     }
 
@@ -402,8 +402,8 @@ mod tests {
         }
     }
 
-    async fn ask(instance: &dyn Instance, path: &str) -> Result<Option<Response>, CallError> {
-        let request = Request::new(Operation::Read, path, Json::null());
+    async fn ask(instance: &dyn Instance, path: &str) -> Result<Option<Box<Response>>, CallError> {
+        let request = Box::new(Request::new(Operation::Read, path, Json::null()));
         let deadline = Deadline::after(Duration::from_secs(60));
         instance.handle(request, deadline).await
     }

@@ -27,9 +27,9 @@ impl Supervised {
     /// Answers a request.
     pub(crate) async fn handle(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
-    ) -> Result<Option<Response>, CallError> {
+    ) -> Result<Option<Box<Response>>, CallError> {
         self.ask(Question::Request, request, deadline, |instance, request| {
             instance.handle(request, deadline)
         })
@@ -39,7 +39,7 @@ impl Supervised {
     /// Asks whether the thing at the request's path exists.
     pub(crate) async fn exists(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
     ) -> Result<Existence, CallError> {
         self.ask(
@@ -54,9 +54,9 @@ impl Supervised {
     async fn ask<T>(
         &self,
         question: Question,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
-        send: impl for<'a> Fn(&'a dyn Instance, Request) -> BoxFuture<'a, Result<T, CallError>>,
+        send: impl for<'a> Fn(&'a dyn Instance, Box<Request>) -> BoxFuture<'a, Result<T, CallError>>,
     ) -> Result<T, CallError> {
         let (generation, entered) = self.enter(deadline, 0).await?;
         // Only a process dies for reasons that are not the request's own, and takes others' requests with it.
@@ -86,7 +86,9 @@ impl Supervised {
         deadline: Deadline,
         call: BoxFuture<'_, Result<T, CallError>>,
     ) -> Result<T, CallError> {
+        // What is answered at once need not wait to be told to leave.
         let answer = tokio::select! {
+            biased;
             answer = self.by(generation, deadline, call) => answer,
             () = generation.gate().cut_off() => Err(CallError::Stopping),
         };

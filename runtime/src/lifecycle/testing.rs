@@ -249,9 +249,9 @@ impl Instance for FakeInstance {
     /// `hang` it never does either. Elsewhere it says which start it is, and echoes what it was told.
     async fn handle(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
-    ) -> Result<Option<Response>, CallError> {
+    ) -> Result<Option<Box<Response>>, CallError> {
         let state = &self.state;
         if state.gone.borrow().is_some() || state.cut_off.load(Ordering::SeqCst) {
             return Err(state.crashed(false));
@@ -292,7 +292,7 @@ impl Instance for FakeInstance {
     }
 
     /// Takes its time. At `new` there is nothing yet.
-    async fn exists(&self, request: Request, _deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(&self, request: Box<Request>, _deadline: Deadline) -> Result<Existence, CallError> {
         if self.state.gone.borrow().is_some() {
             return Err(self.state.crashed(false));
         }

@@ -113,9 +113,9 @@ impl Mount {
     /// Answers a request that is addressed to it already.
     pub(super) async fn handle(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
-    ) -> Result<Option<Response>, CallError> {
+    ) -> Result<Option<Box<Response>>, CallError> {
         let admission = self.admission();
         let _place = admission.enter(deadline).await?;
         self.supervised.handle(request, deadline).await
@@ -124,7 +124,7 @@ impl Mount {
     /// Whether the thing at the request's path exists.
     pub(super) async fn exists(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
     ) -> Result<Existence, CallError> {
         let admission = self.admission();

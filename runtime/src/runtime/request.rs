@@ -16,7 +16,7 @@ const PATH_SHOWN: usize = 256;
 /// Answers a request.
 pub(super) async fn handle(
     inner: &Inner,
-    mut request: Request,
+    mut request: Box<Request>,
     timeout: Option<Duration>,
 ) -> Result<Option<Response>, CallError> {
     let (mount, deadline) = address(inner, &mut request, timeout)?;
@@ -26,7 +26,7 @@ pub(super) async fn handle(
 /// Whether the thing at the request's path exists.
 pub(super) async fn exists(
     inner: &Inner,
-    mut request: Request,
+    mut request: Box<Request>,
     timeout: Option<Duration>,
 ) -> Result<Existence, CallError> {
     let (mount, deadline) = address(inner, &mut request, timeout)?;
@@ -37,7 +37,7 @@ pub(super) async fn exists(
 /// or one that the plugin does not know, is left to the request itself.
 pub(super) async fn write(
     inner: &Inner,
-    mut request: Request,
+    mut request: Box<Request>,
     timeout: Option<Duration>,
 ) -> Result<Option<Response>, CallError> {
     let (mount, deadline) = address(inner, &mut request, timeout)?;
@@ -59,14 +59,14 @@ fn is_unknown(kind: PluginErrorKind) -> bool {
 
 async fn answer(
     mount: &Mount,
-    request: Request,
+    request: Box<Request>,
     deadline: Deadline,
 ) -> Result<Option<Response>, CallError> {
     let mut response = mount.handle(request, deadline).await?;
     if let Some(response) = &mut response {
         mount.filter(response);
     }
-    Ok(response)
+    Ok(response.map(|response| *response))
 }
 
 /// Finds the mount, checks the request against its limits, and makes it the mount's.

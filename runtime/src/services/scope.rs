@@ -130,12 +130,12 @@ pub(super) enum Mode {
     /// They reach the store one by one.
     Direct,
     /// They are kept until the commit.
-    Buffered(Box<Buffered>),
+    Buffered(Buffered),
 }
 
 impl Mode {
     pub(super) fn buffered() -> Self {
-        Self::Buffered(Box::default())
+        Self::Buffered(Buffered::default())
     }
 }
 

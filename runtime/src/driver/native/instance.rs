@@ -150,14 +150,14 @@ impl Instance for NativeInstance {
 
     async fn handle(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
-    ) -> Result<Option<Response>, CallError> {
+    ) -> Result<Option<Box<Response>>, CallError> {
         self.check_size("request body", request.data.as_str())?;
         self.catch_up(deadline).await?;
         let request = self
             .client()
-            .request(pb::HandleRequestArgs::from(request), deadline);
+            .request(pb::HandleRequestArgs::from(*request), deadline);
         let mut backend = self.client().backend.clone();
         let caller = self.caller();
         let reply = caller
@@ -168,15 +168,15 @@ impl Instance for NativeInstance {
         if let Some(response) = &response {
             self.check_size("response", response.data.as_str())?;
         }
-        Ok(response)
+        Ok(response.map(Box::new))
     }
 
-    async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(&self, request: Box<Request>, deadline: Deadline) -> Result<Existence, CallError> {
         self.check_size("request body", request.data.as_str())?;
         self.catch_up(deadline).await?;
         let request = self
             .client()
-            .request(pb::HandleExistenceCheckArgs::from(request), deadline);
+            .request(pb::HandleExistenceCheckArgs::from(*request), deadline);
         let mut backend = self.client().backend.clone();
         let caller = self.caller();
         let reply = caller

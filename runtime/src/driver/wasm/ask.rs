@@ -37,24 +37,24 @@ impl Ask for Initialize {
 }
 
 /// Answer a request.
-pub(super) struct Handle(pub(super) Request);
+pub(super) struct Handle(pub(super) Box<Request>);
 
 impl Ask for Handle {
-    type Reply = Option<Response>;
+    type Reply = Option<Box<Response>>;
 
     async fn put(self, store: &mut GuestStore) -> Answer<Self::Reply, PluginError> {
         let answer = store.handle(&convert::request(self.0)).await;
-        converted(answer, |response| response.map(convert::response))
+        converted(answer, |response| response.map(|response| Box::new(convert::response(response))))
     }
 
     fn reply_bytes(reply: &Self::Reply) -> usize {
-        let body = |response: &Response| response.data.as_str().len();
+        let body = |response: &Box<Response>| response.data.as_str().len();
         reply.as_ref().map_or(0, body)
     }
 }
 
 /// Say whether something is there.
-pub(super) struct Exists(pub(super) Request);
+pub(super) struct Exists(pub(super) Box<Request>);
 
 impl Ask for Exists {
     type Reply = Existence;

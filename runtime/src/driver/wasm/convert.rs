@@ -77,8 +77,9 @@ pub(super) fn setup_config(config: &contract::SetupConfig) -> backend::SetupConf
     }
 }
 
-pub(super) fn request(request: contract::Request) -> wit::Request {
-    wit::Request {
+/// In a box, as a message of the package is too large to be moved often.
+pub(super) fn request(request: Box<contract::Request>) -> Box<wit::Request> {
+    Box::new(wit::Request {
         id: request.id,
         operation: operation(request.operation),
         path: request.path,
@@ -98,7 +99,7 @@ pub(super) fn request(request: contract::Request) -> wit::Request {
         policy_override: request.policy_override,
         unauthenticated: request.unauthenticated,
         connection: request.connection.map(|it| wit_connection(*it)),
-    }
+    })
 }
 
 fn operation(operation: contract::Operation) -> wit::Operation {

@@ -143,14 +143,14 @@ impl<C: Class> Instance for WasmInstance<C> {
 
     async fn handle(
         &self,
-        request: Request,
+        request: Box<Request>,
         deadline: Deadline,
-    ) -> Result<Option<Response>, CallError> {
+    ) -> Result<Option<Box<Response>>, CallError> {
         self.check_body(&request)?;
         self.ask(Handle(request), deadline).await
     }
 
-    async fn exists(&self, request: Request, deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(&self, request: Box<Request>, deadline: Deadline) -> Result<Existence, CallError> {
         self.check_body(&request)?;
         self.ask(Exists(request), deadline).await
     }

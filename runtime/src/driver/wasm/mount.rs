@@ -25,7 +25,7 @@ pub(super) struct Mount<C> {
 
 /// A store for one request.
 pub(super) struct Leased {
-    store: GuestStore,
+    store: Box<GuestStore>,
     era: Era,
     /// Keys that others committed since the store was last used.
     stale: Vec<Arc<str>>,
@@ -33,7 +33,7 @@ pub(super) struct Leased {
 
 impl Leased {
     /// A store that has missed nothing.
-    pub(super) fn new(store: GuestStore, era: Era) -> Self {
+    pub(super) fn new(store: Box<GuestStore>, era: Era) -> Self {
         Self {
             store,
             era,
@@ -48,7 +48,7 @@ pub(super) struct Served<T> {
     pub(super) scope: Option<Scope>,
     pub(super) origin: StoreId,
     /// The store, when another request may have it.
-    pub(super) kept: Option<(GuestStore, Era)>,
+    pub(super) kept: Option<(Box<GuestStore>, Era)>,
 }
 
 impl<C: Class> Mount<C> {
@@ -62,7 +62,7 @@ impl<C: Class> Mount<C> {
     }
 
     /// A new store in which the mount's backend is set up.
-    pub(super) async fn fresh(&self, deadline: Deadline) -> Result<GuestStore, CallError> {
+    pub(super) async fn fresh(&self, deadline: Deadline) -> Result<Box<GuestStore>, CallError> {
         let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;
         match store.setup(&convert::setup_config(&self.config)).await {
             Ok(Ok(())) => Ok(store),
@@ -81,7 +81,7 @@ impl<C: Class> Mount<C> {
     }
 
     /// An idle store of the pool, fuelled for another call that is no request.
-    pub(super) fn lease_again(&self, mut store: GuestStore, era: Era) -> Result<Leased, CallError> {
+    pub(super) fn lease_again(&self, mut store: Box<GuestStore>, era: Era) -> Result<Leased, CallError> {
         self.maker.renew(&mut store)?;
         Ok(Leased::new(store, era))
     }

@@ -21,7 +21,7 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct Inner {
     /// The one that was given back last is the last.
-    idle: Vec<GuestStore>,
+    idle: Vec<Box<GuestStore>>,
     /// Stores that were taken in an older era are not taken back.
     era: u64,
     closed: bool,
@@ -54,7 +54,7 @@ impl Pool {
     }
 
     /// The store that was given back last, whose memory is warm, and the era.
-    pub(super) fn take(&self) -> (Option<GuestStore>, Era) {
+    pub(super) fn take(&self) -> (Option<Box<GuestStore>>, Era) {
         let (store, era, _old) = self.with(|inner| {
             let old = inner.take_older_than(self.age_max);
             (inner.idle.pop(), Era(inner.era), old)
@@ -64,7 +64,7 @@ impl Pool {
 
     /// Takes a store back, unless it is worn out, somebody waits for its place, it is from an older era or there are
     /// enough.
-    pub(super) fn give(self: &Arc<Self>, store: GuestStore, taken: Era) {
+    pub(super) fn give(self: &Arc<Self>, store: Box<GuestStore>, taken: Era) {
         let is_worn = store.uses() >= self.uses_max || store.age() >= self.age_max;
         let (refused, needs_watch) = self.with(|inner| {
             let has_room =
@@ -84,12 +84,12 @@ impl Pool {
     }
 
     /// An idle store whose place is needed elsewhere: the one that was not used for the longest time.
-    pub(super) fn give_way(&self) -> Option<GuestStore> {
+    pub(super) fn give_way(&self) -> Option<Box<GuestStore>> {
         self.with(|inner| (!inner.idle.is_empty()).then(|| inner.idle.remove(0)))
     }
 
     /// Takes every idle store, and begins an era: stores that are in use now do not come back.
-    pub(super) fn turn(&self) -> (Vec<GuestStore>, Era) {
+    pub(super) fn turn(&self) -> (Vec<Box<GuestStore>>, Era) {
         self.with(|inner| {
             inner.era += 1;
             (std::mem::take(&mut inner.idle), Era(inner.era))
@@ -97,7 +97,7 @@ impl Pool {
     }
 
     /// Takes every idle store, and takes none back from now on.
-    pub(super) fn close(&self) -> (Vec<GuestStore>, Era) {
+    pub(super) fn close(&self) -> (Vec<Box<GuestStore>>, Era) {
         self.with(|inner| {
             inner.closed = true;
             (std::mem::take(&mut inner.idle), Era(inner.era))
@@ -141,7 +141,7 @@ impl Pool {
 }
 
 impl Inner {
-    fn take_older_than(&mut self, age: Duration) -> Vec<GuestStore> {
+    fn take_older_than(&mut self, age: Duration) -> Vec<Box<GuestStore>> {
         let old = self.idle.extract_if(.., |store| store.age() >= age);
         old.collect()
     }

@@ -121,7 +121,7 @@ impl<C> StoreMaker<C> {
     }
 
     /// A new store in which the component is instantiated and nothing of it has been called.
-    pub(super) async fn make(&self, scope: Scope) -> Result<GuestStore, CallError> {
+    pub(super) async fn make(&self, scope: Scope) -> Result<Box<GuestStore>, CallError> {
         let place = self
             .share
             .place(&self.witness.label, scope.deadline())
@@ -132,7 +132,7 @@ impl<C> StoreMaker<C> {
         match self.stores.instantiate(&mut store).await {
             Ok(exports) => {
                 store.data_mut().recorder.end();
-                Ok(GuestStore {
+                Ok(Box::new(GuestStore {
                     store,
                     exports,
                     id,
@@ -140,7 +140,7 @@ impl<C> StoreMaker<C> {
                     born: Instant::now(),
                     uses: 0,
                     _place: place,
-                })
+                }))
             }
             Err(error) => Err(self.witness.explain(&mut store, error)),
         }
@@ -154,7 +154,7 @@ impl<C> StoreMaker<C> {
     }
 
     /// What a guest's failure means.
-    pub(super) fn why(&self, mut store: GuestStore, error: wasmtime::Error) -> CallError {
+    pub(super) fn why(&self, mut store: Box<GuestStore>, error: wasmtime::Error) -> CallError {
         self.witness.explain(&mut store.store, error)
     }
 

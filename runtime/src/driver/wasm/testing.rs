@@ -110,8 +110,8 @@ impl<C: Class> Running<C> {
     }
 
     /// A request with that long to live.
-    pub(super) async fn ask_for(&self, limit: Duration) -> Result<Option<Response>, CallError> {
-        let request = Request::new(Operation::Update, "path", Json::from_text("{}"));
+    pub(super) async fn ask_for(&self, limit: Duration) -> Result<Option<Box<Response>>, CallError> {
+        let request = Request::new(Operation::Update, "path", Json::from_text("{}")).into();
         self.instance.handle(request, Deadline::after(limit)).await
     }
 
@@ -140,7 +140,7 @@ impl<C: Class> Running<C> {
     }
 
     /// A request that has time.
-    pub(super) async fn ask(&self) -> Result<Option<Response>, CallError> {
+    pub(super) async fn ask(&self) -> Result<Option<Box<Response>>, CallError> {
         self.ask_for(Duration::from_secs(20)).await
     }
 
