@@ -96,7 +96,11 @@ pub trait Instance: Send + Sync {
     ) -> Result<Option<Box<Response>>, CallError>;
 
     /// Whether the thing at the request's path exists.
-    async fn exists(&self, request: Box<Request>, deadline: Deadline) -> Result<Existence, CallError>;
+    async fn exists(
+        &self,
+        request: Box<Request>,
+        deadline: Deadline,
+    ) -> Result<Existence, CallError>;
 
     /// Tells the plugin that a key was written by somebody else.
     async fn invalidate(&self, key: &str, deadline: Deadline) -> Result<(), CallError>;

@@ -184,13 +184,13 @@ impl Runtime {
     /// Answers a request. Its `path` is the full one; the mount's prefix is taken off, and the mount's fields are set.
     ///
     /// `timeout` is the longest the caller waits; the mount's own limit may be shorter.
-    pub fn handle(
+    pub async fn handle(
         &self,
         request: Request,
         timeout: Option<Duration>,
-    ) -> impl Future<Output = Result<Option<Response>, CallError>> + Send + '_ {
-        // In a box before anything waits: each future in which it would lie is moved into the next one.
-        request::handle(&self.inner, Box::new(request), timeout)
+    ) -> Result<Option<Response>, CallError> {
+        // In a box, as it goes through many hands.
+        request::handle(&self.inner, Box::new(request), timeout).await
     }
 
     /// Answers a write in the time of one request: [`Operation::Create`](palisade_contract::Operation) if the plugin says

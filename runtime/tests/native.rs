@@ -274,7 +274,10 @@ async fn existence_is_told_in_three_ways(host: Host) {
     ];
     for (path, expected) in cases {
         let request = Request::new(Operation::Create, path, Json::null());
-        let found = plugin.instance.exists(request, Deadline::after(SOON)).await;
+        let found = plugin
+            .instance
+            .exists(Box::new(request), Deadline::after(SOON))
+            .await;
         assert_eq!(found.expect("it answers"), expected, "{path}");
     }
 }
@@ -452,7 +455,7 @@ async fn a_request_that_takes_too_long_is_a_timeout_and_the_process_lives(host: 
     let start = Instant::now();
     match plugin
         .instance
-        .handle(request, Deadline::after(limit))
+        .handle(Box::new(request), Deadline::after(limit))
         .await
     {
         Err(CallError::Timeout { limit: told, .. }) => assert_eq!(told, limit),
@@ -872,7 +875,9 @@ impl Running {
     ) -> Result<Option<Response>, CallError> {
         let mut request = Request::new(operation, path, Json::from_text(data));
         request.mount_point = "test/".to_owned();
-        self.instance.handle(request, Deadline::after(SOON)).await
+        let deadline = Deadline::after(SOON);
+        let answer = self.instance.handle(Box::new(request), deadline).await?;
+        Ok(answer.map(|answer| *answer))
     }
 
     async fn data(

@@ -56,6 +56,7 @@ trials![workers => Place::open(workers).await;
     a_component_is_registered_enabled_and_asked,
     a_trap_is_told_and_the_next_request_is_served,
     a_component_that_imports_too_much_is_refused_by_name,
+    a_component_whose_functions_are_not_those_of_the_contract_is_refused_by_name,
     what_is_no_component_of_the_contract_is_refused,
     a_file_that_overflows_a_parsers_stack_harms_only_its_worker,
     two_mounts_of_one_component_share_nothing,
@@ -248,6 +249,57 @@ async fn what_is_no_component_of_the_contract_is_refused(place: Place) {
         let refusal = place.refusal(&bytes).await;
         assert_eq!(refusal.kind(), kind, "{refusal}");
     }
+}
+
+async fn a_component_whose_functions_are_not_those_of_the_contract_is_refused_by_name(
+    place: Place,
+) {
+    let functions = [
+        "describe",
+        "setup",
+        "initialize",
+        "handle-request",
+        "check-existence",
+        "invalidate-key",
+    ];
+    let last = ["cleanup"];
+    let cases = [
+        (
+            "short",
+            &functions[..],
+            "does not export cleanup of palisade:plugin/backend@0.1.0",
+        ),
+        (
+            "other",
+            &[&functions[..], &last].concat(),
+            "its describe of palisade:plugin/backend@0.1.0 is not that of the package",
+        ),
+    ];
+    for (name, functions, said) in cases {
+        place
+            .register(name, &of_functions_that_do_nothing(functions))
+            .await
+            .unwrap();
+        let refusal = place.enable(name, name).await.unwrap_err();
+        assert!(refusal.to_string().contains(said), "{refusal}");
+    }
+}
+
+/// A component with that backend, each of whose functions takes nothing and answers nothing.
+fn of_functions_that_do_nothing(functions: &[&str]) -> Vec<u8> {
+    let exports: String = functions
+        .iter()
+        .map(|name| format!(r#"(export "{name}" (func $nothing))"#))
+        .collect();
+    let wat = format!(
+        r#"(component
+            (core module $module {SECTION} (func (export "nothing")))
+            (core instance $made (instantiate $module))
+            (func $nothing (canon lift (core func $made "nothing")))
+            (instance $backend {exports})
+            (export "palisade:plugin/backend@0.1.0" (instance $backend)))"#
+    );
+    wat::parse_str(wat).unwrap()
 }
 
 async fn a_file_that_overflows_a_parsers_stack_harms_only_its_worker(place: Place) {

@@ -38,6 +38,7 @@ const UNSAFE_HOMES: &[&str] = &[
     "native-shim/src/process.rs",
     "runtime/protocol/src/quiet.rs",
     "runtime/src/driver/wasm/load.rs",
+    "runtime/src/driver/wasm/rare.rs",
     "runtime/src/worker/command.rs",
     "runtime/src/worker/fork.rs",
     "runtime/src/worker/sandbox/seccomp/tests.rs",

@@ -207,7 +207,11 @@ impl Instance for BuiltinInstance {
         Ok(response.map(Box::new))
     }
 
-    async fn exists(&self, request: Box<Request>, deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(
+        &self,
+        request: Box<Request>,
+        deadline: Deadline,
+    ) -> Result<Existence, CallError> {
         self.check_request(&request)?;
         let backend = self.caught_up(deadline).await?;
         let scope = self.scope(deadline);
@@ -438,7 +442,10 @@ mod tests {
         let instance = Bench::new().launch("").await.unwrap();
         let request = Request::new(Operation::Read, "hang", Json::null());
         let deadline = Deadline::after(Duration::from_millis(20));
-        let error = instance.handle(request, deadline).await.unwrap_err();
+        let error = instance
+            .handle(Box::new(request), deadline)
+            .await
+            .unwrap_err();
         assert!(matches!(error, CallError::Timeout { .. }));
     }
 
@@ -453,7 +460,10 @@ mod tests {
         let data = Json::from_text("1".repeat(1001));
         let request = Request::new(Operation::Update, "write", data);
         let deadline = Deadline::after(Duration::from_secs(60));
-        let error = instance.handle(request, deadline).await.unwrap_err();
+        let error = instance
+            .handle(Box::new(request), deadline)
+            .await
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "the request body has 1001 bytes, 1000 are allowed"

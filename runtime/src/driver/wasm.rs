@@ -22,6 +22,7 @@ mod deny;
 // Reachable for the examples in its documentation, one of which must not compile; no part of the surface.
 #[doc(hidden)]
 pub mod engine;
+mod exports;
 mod files;
 mod inspect;
 mod instance;
@@ -29,6 +30,7 @@ mod jobs;
 mod limiter;
 mod linker;
 mod load;
+mod messages;
 mod mount;
 mod obtain;
 mod places;
@@ -36,6 +38,7 @@ mod pool;
 mod producers;
 mod queue;
 mod random;
+mod rare;
 mod recorder;
 mod services;
 mod settings;

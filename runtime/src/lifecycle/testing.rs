@@ -285,14 +285,19 @@ impl Instance for FakeInstance {
             "mount_accessor": request.mount_accessor,
             "time_left_ms": u64::try_from(deadline.left().as_millis()).unwrap_or(u64::MAX),
         });
-        Ok(Some(Response {
+        let said = Response {
             auth: Some(Box::default()),
             ..Response::with_data(Json::from_text(said.to_string()))
-        }))
+        };
+        Ok(Some(Box::new(said)))
     }
 
     /// Takes its time. At `new` there is nothing yet.
-    async fn exists(&self, request: Box<Request>, _deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(
+        &self,
+        request: Box<Request>,
+        _deadline: Deadline,
+    ) -> Result<Existence, CallError> {
         if self.state.gone.borrow().is_some() {
             return Err(self.state.crashed(false));
         }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use palisade_contract::HostError;
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
+use tokio::time::sleep_until;
 
 /// When a caller stops waiting. It covers queueing, guest time, host calls and the reply.
 #[derive(Clone, Copy, Debug)]
@@ -52,15 +54,24 @@ impl Deadline {
             return None;
         }
         let mut work = pin!(work);
-        if let Poll::Ready(done) = poll_once(work.as_mut()).await {
-            return Some(done);
-        }
-        if Handle::try_current().is_err() {
-            return Some(work.await);
-        }
-        // Boxed, so that what is ready at once carries no room for a timer.
-        let timed = Box::pin(tokio::time::timeout_at(self.at.into(), work));
-        timed.await.ok()
+        let mut timer = None;
+        poll_fn(|context| {
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(done));
+            }
+            match timer.get_or_insert_with(|| self.timer()) {
+                Some(timer) => timer.as_mut().poll(context).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Rings at the deadline, even beside work that never leaves it a turn. Boxed, so that what is ready at once carries no
+    /// room for it.
+    fn timer(self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
+        Handle::try_current().ok()?;
+        Some(Box::pin(unconstrained(sleep_until(self.at.into()))))
     }
 
     /// The same for a call to the host, which tells the plugin.
@@ -94,6 +105,32 @@ mod tests {
         assert_eq!(
             futures_util::future::FutureExt::now_or_never(ready),
             Some(Some(7))
+        );
+    }
+
+    #[tokio::test]
+    async fn what_has_to_wait_leaves_the_thread_to_others_before_it_is_asked_again() {
+        let others = tokio::spawn(async { "had a turn" });
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let had_one = deadline.wait_for(async {
+            tokio::task::yield_now().await;
+            others.is_finished()
+        });
+        assert_eq!(had_one.await, Some(true));
+    }
+
+    #[tokio::test]
+    async fn what_takes_every_turn_ends_at_the_deadline() {
+        let busy = async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+        };
+        assert_eq!(
+            Deadline::after(Duration::from_millis(20))
+                .wait_for(busy)
+                .await,
+            None
         );
     }
 

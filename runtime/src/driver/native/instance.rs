@@ -171,7 +171,11 @@ impl Instance for NativeInstance {
         Ok(response.map(Box::new))
     }
 
-    async fn exists(&self, request: Box<Request>, deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(
+        &self,
+        request: Box<Request>,
+        deadline: Deadline,
+    ) -> Result<Existence, CallError> {
         self.check_size("request body", request.data.as_str())?;
         self.catch_up(deadline).await?;
         let request = self

@@ -43,8 +43,10 @@ impl Ask for Handle {
     type Reply = Option<Box<Response>>;
 
     async fn put(self, store: &mut GuestStore) -> Answer<Self::Reply, PluginError> {
-        let answer = store.handle(&convert::request(self.0)).await;
-        converted(answer, |response| response.map(|response| Box::new(convert::response(response))))
+        let answer = store.handle(convert::request(self.0)).await;
+        converted(answer, |response| {
+            response.map(|response| Box::new(convert::response(response)))
+        })
     }
 
     fn reply_bytes(reply: &Self::Reply) -> usize {
@@ -60,7 +62,7 @@ impl Ask for Exists {
     type Reply = Existence;
 
     async fn put(self, store: &mut GuestStore) -> Answer<Existence, PluginError> {
-        let answer = store.exists(&convert::request(self.0)).await;
+        let answer = store.exists(convert::request(self.0)).await;
         converted(answer, convert::existence)
     }
 }
@@ -72,7 +74,7 @@ impl Ask for Invalidate {
     type Reply = ();
 
     async fn put(self, store: &mut GuestStore) -> Answer<(), PluginError> {
-        store.invalidate(&self.0).await.map(Ok)
+        store.invalidate(self.0).await.map(Ok)
     }
 }
 

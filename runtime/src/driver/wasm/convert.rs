@@ -2,10 +2,12 @@
 //! moves. What a guest says is taken as it is; the host above decides what of it counts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::{log, storage, system, types as wit};
+use super::messages;
 use palisade_contract as contract;
 use palisade_contract::{Headers, Json, PluginErrorKind, Timestamp};
 
@@ -67,25 +69,24 @@ fn headers(list: Vec<wit::Header>) -> Headers {
     headers
 }
 
-pub(super) fn setup_config(config: &contract::SetupConfig) -> backend::SetupConfig {
+pub(super) fn setup_config(config: &contract::SetupConfig) -> Arc<backend::SetupConfig> {
     let options = config.options.iter();
-    backend::SetupConfig {
+    Arc::new(backend::SetupConfig {
         options: options
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
         backend_uuid: config.backend_uuid.clone(),
-    }
+    })
 }
 
-/// In a box, as a message of the package is too large to be moved often.
-pub(super) fn request(request: Box<contract::Request>) -> Box<wit::Request> {
-    Box::new(wit::Request {
+pub(super) fn request(request: Box<contract::Request>) -> Box<messages::Request> {
+    Box::new(messages::Request {
         id: request.id,
         operation: operation(request.operation),
         path: request.path,
         data: text(request.data),
-        secret: request.secret.map(|it| wit_secret(*it)),
-        auth: request.auth.map(|it| wit_auth(*it)),
+        secret: request.secret.map(|it| Box::new(wit_secret(*it))),
+        auth: request.auth.map(|it| Box::new(wit_auth(*it))),
         headers: header_list(request.headers),
         client_token: request.client_token,
         client_token_accessor: request.client_token_accessor,
@@ -93,12 +94,12 @@ pub(super) fn request(request: Box<contract::Request>) -> Box<wit::Request> {
         mount_point: request.mount_point,
         mount_type: request.mount_type,
         mount_accessor: request.mount_accessor,
-        wrap_info: request.wrap_info.map(|it| wit_wrap_wish(*it)),
+        wrap_info: request.wrap_info.map(|it| Box::new(wit_wrap_wish(*it))),
         client_token_remaining_uses: request.client_token_remaining_uses,
         entity_id: request.entity_id,
         policy_override: request.policy_override,
         unauthenticated: request.unauthenticated,
-        connection: request.connection.map(|it| wit_connection(*it)),
+        connection: request.connection.map(|it| Box::new(wit_connection(*it))),
     })
 }
 
@@ -278,14 +279,16 @@ fn wit_tls(tls: contract::TlsConnectionState) -> wit::TlsConnectionState {
     }
 }
 
-pub(super) fn response(response: wit::Response) -> contract::Response {
+pub(super) fn response(response: messages::Response) -> contract::Response {
     contract::Response {
-        secret: response.secret.map(|it| Box::new(secret(it))),
-        auth: response.auth.map(|it| Box::new(auth(it))),
+        secret: response.secret.map(|it| Box::new(secret(it.into_inner()))),
+        auth: response.auth.map(|it| Box::new(auth(it.into_inner()))),
         data: json(response.data),
         redirect: response.redirect,
         warnings: response.warnings,
-        wrap_info: response.wrap_info.map(|it| Box::new(wrapped(it))),
+        wrap_info: response
+            .wrap_info
+            .map(|it| Box::new(wrapped(it.into_inner()))),
         headers: headers(response.headers),
     }
 }

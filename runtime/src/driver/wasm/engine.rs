@@ -22,10 +22,10 @@
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::component::Linker;
+use wasmtime::component::{Instance, InstancePre, Linker};
 use wasmtime::{Engine, Result, Store};
 
-use super::bindings::{Secrets, SecretsPre};
+use super::exports::Exports;
 use super::linker::linker;
 use super::load::OwnWork;
 use super::places::{Places, Share};
@@ -105,13 +105,15 @@ pub struct Shared<C> {
 
 /// A component of a class, loaded, and linked with what it may have.
 pub struct Linked<C> {
-    component: Arc<SecretsPre<StoreState>>,
+    component: InstancePre<StoreState>,
+    exports: Arc<Exports>,
     class: PhantomData<C>,
 }
 
 /// The stores of one component.
 pub struct Stores<C> {
-    component: Arc<SecretsPre<StoreState>>,
+    component: InstancePre<StoreState>,
+    exports: Arc<Exports>,
     class: PhantomData<C>,
 }
 
@@ -145,9 +147,9 @@ impl<C: Class> Shared<C> {
         let component = work.load(start, &self.engine)?;
         let mut linker = Linker::clone(&self.linker);
         deny::link(&mut linker, &self.engine, &component)?;
-        let component = SecretsPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Linked {
-            component: Arc::new(component),
+            exports: Arc::new(Exports::of(&component)?),
+            component: linker.instantiate_pre(&component)?,
             class: PhantomData,
         })
     }
@@ -165,7 +167,8 @@ impl<C: Class> Shared<C> {
     /// What makes stores for that component.
     pub fn stores_of(&self, linked: &Linked<C>) -> Stores<C> {
         Stores {
-            component: Arc::clone(&linked.component),
+            component: linked.component.clone(),
+            exports: Arc::clone(&linked.exports),
             class: PhantomData,
         }
     }
@@ -189,7 +192,12 @@ impl<C> Stores<C> {
     }
 
     /// Puts the component into a store of these.
-    pub(super) async fn instantiate(&self, store: &mut Store<StoreState>) -> Result<Secrets> {
+    pub(super) async fn instantiate(&self, store: &mut Store<StoreState>) -> Result<Instance> {
         self.component.instantiate_async(store).await
+    }
+
+    /// What can be asked of it there.
+    pub(super) fn exports(&self) -> &Arc<Exports> {
+        &self.exports
     }
 }

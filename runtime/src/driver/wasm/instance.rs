@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::ask::{Ask, Cleanup, Exists, Handle, Initialize, Invalidate};
 use super::compile::Compiled;
+use super::convert;
 use super::engine::{Class, Shared};
 use super::files::Granted;
 use super::mount::{Leased, Mount, Served};
@@ -150,7 +151,11 @@ impl<C: Class> Instance for WasmInstance<C> {
         self.ask(Handle(request), deadline).await
     }
 
-    async fn exists(&self, request: Box<Request>, deadline: Deadline) -> Result<Existence, CallError> {
+    async fn exists(
+        &self,
+        request: Box<Request>,
+        deadline: Deadline,
+    ) -> Result<Existence, CallError> {
         self.check_body(&request)?;
         self.ask(Exists(request), deadline).await
     }
@@ -209,7 +214,7 @@ fn mount<C: Class>(
         ),
         pool,
         services: plan.services,
-        config: plan.config,
+        config: convert::setup_config(&plan.config),
         isolation,
         label: plan.label,
     }

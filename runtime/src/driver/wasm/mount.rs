@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ask::Ask;
+use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::borrowed;
 use super::convert;
@@ -11,14 +12,14 @@ use super::pool::{Era, Pool};
 use super::store::{Answer, GuestStore, StoreMaker};
 use crate::services::{Changes, Deadline, MountServices, Scope, StoreId};
 use crate::{CallError, Isolation, LaunchError};
-use palisade_contract::{Description, PluginError, SetupConfig};
+use palisade_contract::{Description, PluginError};
 
 /// The stores of one mount.
 pub(super) struct Mount<C> {
     pub(super) maker: StoreMaker<C>,
     pub(super) pool: Arc<Pool>,
     pub(super) services: Arc<MountServices>,
-    pub(super) config: Arc<SetupConfig>,
+    pub(super) config: Arc<backend::SetupConfig>,
     pub(super) isolation: Isolation,
     pub(super) label: String,
 }
@@ -52,9 +53,12 @@ pub(super) struct Served<T> {
 }
 
 impl<C: Class> Mount<C> {
-    /// What the plugin says it is, in a store that is dropped afterwards.
+    /// What the plugin says it is, in a store that is dropped afterwards; its functions are looked at before.
     pub(super) async fn describe(&self, deadline: Deadline) -> Result<Description, CallError> {
         let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;
+        store
+            .check_exports()
+            .map_err(|error| self.of_other_types(&error))?;
         match store.describe().await {
             Ok(description) => Ok(convert::description(description)),
             Err(error) => Err(self.maker.why(store, error)),
@@ -64,7 +68,7 @@ impl<C: Class> Mount<C> {
     /// A new store in which the mount's backend is set up.
     pub(super) async fn fresh(&self, deadline: Deadline) -> Result<Box<GuestStore>, CallError> {
         let mut store = self.maker.make(self.services.setup_scope(deadline)).await?;
-        match store.setup(&convert::setup_config(&self.config)).await {
+        match store.setup(Arc::clone(&self.config)).await {
             Ok(Ok(())) => Ok(store),
             Ok(Err(error)) => Err(self.refused_setup(error)),
             Err(error) => Err(self.maker.why(store, error)),
@@ -81,7 +85,11 @@ impl<C: Class> Mount<C> {
     }
 
     /// An idle store of the pool, fuelled for another call that is no request.
-    pub(super) fn lease_again(&self, mut store: Box<GuestStore>, era: Era) -> Result<Leased, CallError> {
+    pub(super) fn lease_again(
+        &self,
+        mut store: Box<GuestStore>,
+        era: Era,
+    ) -> Result<Leased, CallError> {
         self.maker.renew(&mut store)?;
         Ok(Leased::new(store, era))
     }
@@ -160,6 +168,13 @@ impl<C: Class> Mount<C> {
         Ok(())
     }
 
+    fn of_other_types(&self, error: &wasmtime::Error) -> CallError {
+        CallError::Launch(LaunchError::Mismatch {
+            plugin: self.label.clone(),
+            fault: super::clip::text(&format!("{error:#}")),
+        })
+    }
+
     fn refused_setup(&self, error: wit::PluginError) -> CallError {
         CallError::Launch(LaunchError::Setup {
             plugin: self.label.clone(),
@@ -174,7 +189,7 @@ async fn put<A: Ask>(
     ask: A,
 ) -> Answer<A::Reply, PluginError> {
     for key in stale {
-        store.invalidate(key).await?;
+        store.invalidate(key.to_string()).await?;
     }
     ask.put(store).await
 }

@@ -142,7 +142,11 @@ impl Pool {
 
 impl Inner {
     fn take_older_than(&mut self, age: Duration) -> Vec<Box<GuestStore>> {
-        let old = self.idle.extract_if(.., |store| store.age() >= age);
+        // One look at the clock: this is done under the lock, for every request.
+        let now = Instant::now();
+        let old = self
+            .idle
+            .extract_if(.., |store| now.duration_since(store.born()) >= age);
         old.collect()
     }
 }

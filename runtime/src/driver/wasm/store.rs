@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, ResourceLimiterAsync, Store};
+use wasmtime::component::{ComponentNamedList, Instance, Lift, Lower, ResourceTable, TypedFunc};
+use wasmtime::{ResourceLimiter, ResourceLimiterAsync};
 
-use super::bindings::Secrets;
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::borrowed;
 use super::engine::Stores;
+use super::exports::{Export, Exports, Handled};
 use super::files::{Files, Granted};
 use super::limiter::{Held, Limiter};
+use super::messages;
 use super::places::{PlaceOf, Share};
 use super::recorder::Recorder;
 use super::services::{Meter, bounded_table};
@@ -130,11 +131,13 @@ impl<C> StoreMaker<C> {
         let mut store = self.guarded(scope).map_err(|error| self.unusable(&error))?;
         store.data_mut().recorder.begin("instantiate");
         match self.stores.instantiate(&mut store).await {
-            Ok(exports) => {
+            Ok(instance) => {
                 store.data_mut().recorder.end();
                 Ok(Box::new(GuestStore {
                     store,
-                    exports,
+                    instance,
+                    exports: Arc::clone(self.stores.exports()),
+                    handle_request: None,
                     id,
                     cursor,
                     born: Instant::now(),
@@ -209,7 +212,10 @@ impl<C> StoreMaker<C> {
 /// A store with the component in it.
 pub(super) struct GuestStore {
     store: Watched,
-    exports: Secrets,
+    instance: Instance,
+    exports: Arc<Exports>,
+    /// Looked at once, as it is asked often.
+    handle_request: Option<TypedFunc<(Box<messages::Request>,), Handled>>,
     id: StoreId,
     cursor: Cursor,
     born: Instant,
@@ -278,62 +284,101 @@ impl GuestStore {
         self.store.data().open_transactions == 0
     }
 
+    /// Looks at all that the component exports.
+    ///
+    /// # Errors
+    ///
+    /// When a function takes or gives something else than the package says.
+    pub(super) fn check_exports(&mut self) -> wasmtime::Result<()> {
+        self.exports.check(&self.instance, &mut *self.store)
+    }
+
+    /// What the plugin is.
     pub(super) async fn describe(&mut self) -> wasmtime::Result<backend::Description> {
-        let (backend, store) = self.asked("describe");
-        let answer = backend.call_describe(store).await?;
-        self.answered();
+        let (description,) = self.ask(|exports| &exports.describe, ()).await?;
+        Ok(description)
+    }
+
+    /// Makes the backend.
+    pub(super) async fn setup(&mut self, config: Arc<backend::SetupConfig>) -> Answer<()> {
+        let (answer,) = self.ask(|exports| &exports.setup, (config,)).await?;
         Ok(answer)
     }
 
-    pub(super) async fn setup(&mut self, config: &backend::SetupConfig) -> Answer<()> {
-        let (backend, store) = self.asked("setup");
-        let answer = backend.call_setup(store, config).await?;
-        self.answered();
-        Ok(answer)
-    }
-
+    /// Begins a generation.
     pub(super) async fn initialize(&mut self) -> Answer<()> {
-        let (backend, store) = self.asked("initialize");
-        let answer = backend.call_initialize(store).await?;
-        self.answered();
+        let (answer,) = self.ask(|exports| &exports.initialize, ()).await?;
         Ok(answer)
     }
 
-    pub(super) async fn handle(&mut self, request: &wit::Request) -> Answer<Option<wit::Response>> {
-        let (backend, store) = self.asked("handle-request");
-        let answer = backend.call_handle_request(store, request).await?;
-        self.answered();
+    /// Answers a request.
+    pub(super) async fn handle(
+        &mut self,
+        request: Box<messages::Request>,
+    ) -> Answer<Option<messages::Response>> {
+        let export = &self.exports.handle_request;
+        let function = match self.handle_request {
+            Some(function) => function,
+            None => export.typed(&self.instance, &mut *self.store)?,
+        };
+        self.handle_request = Some(function);
+        let name = export.name();
+        let (answer,) = self.call(name, function, (request,)).await?;
         Ok(answer)
     }
 
-    pub(super) async fn exists(&mut self, request: &wit::Request) -> Answer<backend::Existence> {
-        let (backend, store) = self.asked("check-existence");
-        let answer = backend.call_check_existence(store, request).await?;
-        self.answered();
+    /// Says whether something is there.
+    pub(super) async fn exists(
+        &mut self,
+        request: Box<messages::Request>,
+    ) -> Answer<backend::Existence> {
+        let (answer,) = self
+            .ask(|exports| &exports.check_existence, (request,))
+            .await?;
         Ok(answer)
     }
 
-    pub(super) async fn invalidate(&mut self, key: &str) -> wasmtime::Result<()> {
-        let (backend, store) = self.asked("invalidate-key");
-        backend.call_invalidate_key(store, key).await?;
-        self.answered();
-        Ok(())
+    /// Forgets a key.
+    pub(super) async fn invalidate(&mut self, key: String) -> wasmtime::Result<()> {
+        self.ask(|exports| &exports.invalidate_key, (key,)).await
     }
 
+    /// Says goodbye.
     pub(super) async fn cleanup(&mut self) -> wasmtime::Result<()> {
-        let (backend, store) = self.asked("cleanup");
-        backend.call_cleanup(store).await?;
-        self.answered();
-        Ok(())
+        self.ask(|exports| &exports.cleanup, ()).await
     }
 
-    /// The guest runs from here until it has [`answered`](Self::answered).
-    fn asked(&mut self, step: &'static str) -> (&backend::Guest, &mut Store<StoreState>) {
-        self.store.data_mut().recorder.begin(step);
-        (self.exports.palisade_plugin_backend(), &mut self.store)
+    async fn ask<P, R>(
+        &mut self,
+        which: impl FnOnce(&Exports) -> &Export<P, R>,
+        params: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + 'static,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let export = which(&self.exports);
+        let (name, function) = (
+            export.name(),
+            export.typed(&self.instance, &mut *self.store)?,
+        );
+        self.call(name, function, params).await
     }
 
-    fn answered(&mut self) {
+    /// The guest runs. One that does not answer leaves what it was asked in its store's record.
+    async fn call<P, R>(
+        &mut self,
+        name: &'static str,
+        function: TypedFunc<P, R>,
+        params: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + 'static,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        self.store.data_mut().recorder.begin(name);
+        let answer = function.call_async(&mut *self.store, params).await?;
         self.store.data_mut().recorder.end();
+        Ok(answer)
     }
 }

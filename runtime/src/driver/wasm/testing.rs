@@ -110,7 +110,10 @@ impl<C: Class> Running<C> {
     }
 
     /// A request with that long to live.
-    pub(super) async fn ask_for(&self, limit: Duration) -> Result<Option<Box<Response>>, CallError> {
+    pub(super) async fn ask_for(
+        &self,
+        limit: Duration,
+    ) -> Result<Option<Box<Response>>, CallError> {
         let request = Request::new(Operation::Update, "path", Json::from_text("{}")).into();
         self.instance.handle(request, Deadline::after(limit)).await
     }

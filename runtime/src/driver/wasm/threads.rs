@@ -9,7 +9,6 @@ use std::thread::available_parallelism;
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, timeout_at};
 
 use super::{borrowed, trap};
 use crate::services::Deadline;
@@ -92,17 +91,13 @@ impl Place {
     where
         T: Send + 'static,
     {
-        if deadline.left().is_zero() {
-            return Err(too_late(plugin, deadline));
-        }
-        let until = Instant::from_std(deadline.at());
         let work = AssertUnwindSafe(work).catch_unwind();
-        match timeout_at(until, self.run_to_end(work)).await {
-            Ok(Ok(Ok(done))) => done,
-            Ok(Ok(Err(_panic))) => Err(trap::host_panic(plugin)),
+        match deadline.wait_for(self.run_to_end(work)).await {
+            Some(Ok(Ok(done))) => done,
+            Some(Ok(Err(_panic))) => Err(trap::host_panic(plugin)),
             // The task's own panics are caught inside; what is left is a runtime that shuts down.
-            Ok(Err(_cancelled)) => Err(CallError::Stopping),
-            Err(_elapsed) => Err(too_late(plugin, deadline)),
+            Some(Err(_cancelled)) => Err(CallError::Stopping),
+            None => Err(too_late(plugin, deadline)),
         }
     }
 

@@ -187,7 +187,7 @@ async fn ask_with_canary(running: &Running, canary: &str) {
     let request = Request::new(Operation::Update, canary, Json::from_text(body));
     let patience = Duration::from_millis(500);
     let deadline = Deadline::after(patience);
-    let ask = Handle(request);
+    let ask = Handle(Box::new(request));
     let asked = running.instance.mount.serve(ask, deadline);
     if let Ok(served) = tokio::time::timeout(patience, asked).await {
         let error = served.err().expect("the guest dies");
