@@ -41,14 +41,20 @@ mod guest;
 mod bombs;
 #[path = "wasm/cache.rs"]
 mod cache;
+#[path = "wasm/faults.rs"]
+mod faults;
 
 use guest::{Guest, SECTION};
 
 fn main() -> ExitCode {
     let workers = enter_worker();
+    if std::env::var_os(faults::CHILD).is_some() {
+        faults::become_faulty(workers);
+    }
     let mut trials = trials(&workers);
     trials.extend(bombs::trials(&workers));
     trials.extend(cache::trials(&workers));
+    trials.extend(faults::trials(&workers));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

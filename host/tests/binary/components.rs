@@ -101,3 +101,18 @@ fn what_is_known_of_a_crash_is_shown_and_nothing_of_its_request() {
     assert_eq!(list[0]["kind"], "trap", "{list}");
     assert!(!format!("{shown}{list}").contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn a_server_without_address_space_for_components_says_what_to_raise() {
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 8000000; exec \"$0\" \"$@\"", BINARY])
+        .args(["server", "-dev", "-dev-listen-address=127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("ulimit -v") && text.contains("Error code: launch-failed"),
+        "{text}"
+    );
+}

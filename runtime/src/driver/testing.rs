@@ -8,13 +8,17 @@ use palisade_contract::{Backend, Description, Host, Plugin, PluginError, PluginT
 use super::LaunchPlan;
 use crate::catalog::Program;
 use crate::services::{MountPrefix, MountServices, ServicesConfig};
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, Store};
 use crate::{Grants, Limits, ProcessOptions};
 
 /// Services over an empty store.
 pub(crate) fn services(limits: &Limits) -> Arc<MountServices> {
+    services_over(Arc::new(MemoryStore::new()), limits)
+}
+
+/// Services over that store.
+pub(crate) fn services_over(store: Arc<dyn Store>, limits: &Limits) -> Arc<MountServices> {
     let prefix = MountPrefix::new(PluginType::Secret, "0a").unwrap();
-    let store = Arc::new(MemoryStore::new());
     MountServices::new(ServicesConfig::new(store, prefix, "guest v1.0.0", limits))
 }
 

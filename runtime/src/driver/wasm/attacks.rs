@@ -1,10 +1,15 @@
 //! What a component may try that no toolchain emits: wrong pointers and handles, huge arguments, work where the host calls it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+
 use super::store::HANDLES_MAX;
-use super::testing::{Guest, Running, start};
+use super::testing::{Guest, Running, start, start_over};
 use crate::driver::Instance;
+use crate::store::{Commit, MemoryStore, Snapshot, Store, StoreError};
 use crate::{CallError, ErrorKind, Isolation, Limits};
 
 fn limits() -> Limits {
@@ -328,4 +333,46 @@ async fn a_request_that_is_dropped_anywhere_leaves_nothing() {
     assert!(!running.is_written().await);
     // It still answers, as it would have.
     assert_eq!(running.ask().await.unwrap_err().kind(), ErrorKind::Trap);
+}
+
+/// A store that fails its first reader in the worst way.
+#[derive(Default)]
+struct Panicking {
+    has_panicked: AtomicBool,
+    inner: MemoryStore,
+}
+
+#[async_trait]
+impl Store for Panicking {
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        assert!(self.has_panicked.swap(true, Ordering::SeqCst), "on purpose");
+        self.inner.snapshot().await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        self.inner.commit(commit).await
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_beneath_a_guest_costs_one_request_and_its_store() {
+    const READS: &str = "(call $import_begin (i32.const 0) (i32.const 2048)) (call $nothing)";
+    for limits in [kept(), limits()] {
+        let neighbour = running(handling("(call $nothing)")).await;
+        let store = Arc::new(Panicking::default());
+        let running = start_over(store, &handling(READS), limits).await.unwrap();
+        let error = running.ask().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Trap, "{error}");
+        assert!(
+            error.to_string().contains("a function of the host failed"),
+            "{error}"
+        );
+        assert_eq!(running.instance.memory_bytes(), Some(0));
+        assert_eq!(
+            running.ask().await.unwrap(),
+            None,
+            "the control: the store is well again"
+        );
+        assert_eq!(neighbour.ask().await.unwrap(), None);
+    }
 }

@@ -23,6 +23,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Instance, InstancePre, Linker};
+use wasmtime::error::Context;
 use wasmtime::{Engine, Result, Store};
 
 use super::exports::Exports;
@@ -122,7 +123,7 @@ impl<C: Class> Shared<C> {
     ///
     /// # Errors
     ///
-    /// When the address space cannot be reserved; a limit on virtual memory is the usual cause.
+    /// When the address space cannot be reserved, or the engine does not keep what it promises.
     pub(super) fn of_process() -> Result<Self, String> {
         C::of_process()
             .get_or_init(|| Self::make().map_err(|error| format!("{error:#}")))
@@ -130,7 +131,9 @@ impl<C: Class> Shared<C> {
     }
 
     fn make() -> Result<Self> {
-        let engine = settings::serving(C::PROFILE)?;
+        let engine = settings::serving(C::PROFILE).context(
+            "its address space cannot be reserved; where virtual memory is limited (ulimit -v), raise or lift that",
+        )?;
         canary::check(&engine)?;
         let linker = Arc::new(linker(&engine)?);
         let places = Places::new(C::STORES_MAX);

@@ -446,6 +446,21 @@ mod tests {
         }
     }
 
+    /// Every bit, one after the other: what is read is another component or none, and reading it ends.
+    #[test]
+    fn a_component_with_any_bit_flipped_is_refused_or_read() {
+        let import = r#"(import "wasi:io/poll@0.2.6" (instance))"#;
+        let code = "(core module (memory 1) (table 4 funcref) (func $f (loop (br 0))) (elem (i32.const 0) $f))";
+        let whole = with_section(&format!("{import} {code}"));
+        let flipped = (0..whole.len() * 8).filter(|bit| {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            read(&flipped).is_ok()
+        });
+        let taken = flipped.count();
+        assert!((1..whole.len() * 8).contains(&taken), "{taken}");
+    }
+
     #[test]
     fn each_structure_has_a_limit() {
         let body = |code: &str| with_section(&format!("(core module (func {code}))"));

@@ -19,8 +19,9 @@ use super::store::StoreState;
 use super::threads::GuestThreads;
 use super::wasi::{Wasi, environment};
 use crate::driver::Instance;
-use crate::driver::testing::{plan, services};
+use crate::driver::testing::{plan, services, services_over};
 use crate::services::{Deadline, MountServices};
+use crate::store::Store;
 use crate::{CallError, Crash, ErrorKind, LaunchError, Limits};
 use palisade_contract::{Json, Operation, Request, Response, Storage};
 
@@ -52,6 +53,16 @@ pub(super) async fn start_in<C: Class>(
     load_and_start(compile(bytes, C::PROFILE).unwrap(), limits).await
 }
 
+/// Compiles and starts a guest over that store.
+pub(super) async fn start_over(
+    store: Arc<dyn Store>,
+    guest: &Guest,
+    limits: Limits,
+) -> Result<Running, LaunchError> {
+    let answer = compile(&guest.component(), Ordinary::PROFILE).unwrap();
+    load_and_start_over(services_over(store, &limits), answer, limits).await
+}
+
 /// What a compiler made of a guest; each start loads it as another module.
 pub(super) struct Compiled(Vec<u8>);
 
@@ -71,9 +82,17 @@ async fn load_and_start<C: Class>(
     answer: Vec<u8>,
     limits: Limits,
 ) -> Result<Running<C>, LaunchError> {
+    let services = services(&limits);
+    load_and_start_over(services, answer, limits).await
+}
+
+async fn load_and_start_over<C: Class>(
+    services: Arc<MountServices>,
+    answer: Vec<u8>,
+    limits: Limits,
+) -> Result<Running<C>, LaunchError> {
     let shared = Shared::<C>::of_process().unwrap();
     let loaded = Loaded::from_work(&OwnWork::from_worker(answer), &shared).unwrap();
-    let services = services(&limits);
     let plan = plan(limits, Arc::clone(&services));
     let threads = Arc::new(GuestThreads::start().unwrap());
     let step_limit = Duration::from_secs(5);

@@ -203,3 +203,27 @@ async fn crashes_of_earlier_requests_are_kept_and_bounded() {
     }
     assert_eq!(running.crashes(10).await.len(), 8);
 }
+
+/// What a request costs does not depend on the machine, the hour or the slot: an operator can trust a limit that sufficed.
+#[tokio::test]
+async fn the_same_request_uses_the_same_fuel_every_time() {
+    const TIMES: u64 = 1_000;
+    let work = "(local $left i32) (local.set $left (i32.const 100))
+        (loop $again
+            (call $write)
+            (drop (call $allocate (i32.const 3000)))
+            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        unreachable";
+    let work = Guest {
+        more: format!("(func $work {work})").leak(),
+        ..handling("(call $work) (call $nothing)")
+    };
+    let running = running(work, limits()).await;
+    let mut used = std::collections::BTreeSet::new();
+    for asked in 1..=TIMES {
+        assert_eq!(running.ask().await.unwrap_err().kind(), ErrorKind::Trap);
+        let last = running.crashes(asked).await.pop().unwrap();
+        used.insert(last.fuel_used);
+    }
+    assert_eq!(used.len(), 1, "{used:?}");
+}
