@@ -578,6 +578,18 @@ pub enum CallError {
         /// How many.
         waiting: u32,
     },
+    /// The entry used up what its components may use per minute; nothing was sent to this one.
+    #[error(
+        "{plugin} used up its {fuel} units of fuel per minute and has some again in {wait:.1?}; its limit `fuel_per_minute` can be raised"
+    )]
+    Overspent {
+        /// The entry.
+        plugin: String,
+        /// What it may use per minute.
+        fuel: u64,
+        /// How long it takes until there is fuel again.
+        wait: Duration,
+    },
     /// A body is over its limit.
     #[error("the {what} has {bytes} bytes, {limit} are allowed")]
     TooLarge {
@@ -643,7 +655,9 @@ impl CallError {
             } => ErrorKind::OutOfMemory,
             Self::Crashed { .. } => ErrorKind::Crashed,
             Self::Launch(error) => error.kind(),
-            Self::Overloaded { .. } | Self::NoStore { .. } => ErrorKind::Overloaded,
+            Self::Overloaded { .. } | Self::NoStore { .. } | Self::Overspent { .. } => {
+                ErrorKind::Overloaded
+            }
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Invalid { .. } => ErrorKind::InvalidInput,
             Self::Protocol { .. } => ErrorKind::Protocol,

@@ -95,6 +95,10 @@ pub struct Limits {
     /// Of a component: fuel for one request, and for each step of starting up; roughly one unit an instruction. The default is one to
     /// two seconds of a processor's work, far more than a request of a secrets engine needs.
     pub fuel: u64,
+    /// Of a component: fuel for all its mounts together, per minute; what a request uses beyond it is a debt that the next ones
+    /// wait for. None where nothing is stated: what a busy plugin needs depends on the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fuel_per_minute: Option<u64>,
     /// How long a request may take, waiting included. OpenBao's default is 90 seconds too.
     pub request_timeout: Duration,
     /// Requests in the plugin at once, per mount.
@@ -136,6 +140,7 @@ impl Default for Limits {
             cpu_weight: 100,
             table_elements: 10_000,
             fuel: 10_000_000_000,
+            fuel_per_minute: None,
             request_timeout: Duration::from_secs(90),
             concurrency: 64,
             queue: 1024,
@@ -200,6 +205,10 @@ impl Limits {
             (Wasm, "memory_bytes") => self.memory_bytes = number(name, value, 2 << 20..=1 << 30)?,
             (Wasm, "table_elements") => self.table_elements = number(name, value, 1..=20_000)?,
             (Wasm, "fuel") => self.fuel = number(name, value, 1_000_000..=1_000_000_000_000_000)?,
+            (Wasm, "fuel_per_minute") => {
+                let fuel = number(name, value, 1_000_000..=1_000_000_000_000_000_000)?;
+                self.fuel_per_minute = Some(fuel);
+            }
             (Wasm, "stores") => self.stores = small(name, value, 2..=1024)?,
             (Wasm, "idle_stores") => self.idle_stores = small(name, value, 0..=64)?,
             (Wasm, "store_uses") => self.store_uses = small(name, value, 1..=1_000_000_000)?,
@@ -228,7 +237,7 @@ impl Limits {
 pub(crate) const OF_KEPT_STORES: [&str; 3] = ["idle_stores", "store_uses", "store_age"];
 
 /// The limits that only plugins of one kind have.
-const OF_COMPONENTS: &str = "memory_bytes, table_elements, fuel, stores, idle_stores, store_uses, store_age, folder_bytes, folder_files";
+const OF_COMPONENTS: &str = "memory_bytes, table_elements, fuel, fuel_per_minute, stores, idle_stores, store_uses, store_age, folder_bytes, folder_files";
 const OF_PROCESSES: &str = "memory_bytes, processes, cpu_weight";
 const OF_ALL: &str = "request_timeout, concurrency, queue, message_bytes and log_bytes";
 
@@ -395,6 +404,7 @@ mod tests {
             ("memory_bytes", "1"),
             ("memory_bytes", "99999999999"),
             ("fuel", "-1"),
+            ("fuel_per_minute", "0"),
             ("request_timeout", "2 weeks"),
             ("request_timeout", "0"),
             ("concurrency", "0"),

@@ -202,6 +202,7 @@ async fn a_limit_out_of_bounds_is_refused_with_the_bounds(h: Harness) {
         ("message_bytes", "33554433", "1024", "33554432"),
         ("log_bytes", "-1", "0", "16777216"),
         ("fuel", "10", "1000000", "1000000000000000"),
+        ("fuel_per_minute", "10", "1000000", "1000000000000000000"),
         ("memory_bytes", "1024", "2097152", "1073741824"),
         ("table_elements", "many", "1", "20000"),
     ] {

@@ -149,6 +149,11 @@ const DIFFERENCES: &[Difference] = &[
         NO_FUEL,
     ),
     except(
+        "an_entry_that_used_up_its_fuel_of_a_minute_waits_for_more",
+        ALL_BUT_COMPONENTS,
+        NO_FUEL,
+    ),
+    except(
         "a_stated_memory_is_what_a_plugin_has",
         BUILTIN,
         SHARED_MEMORY,

@@ -16,6 +16,7 @@ cases! {
     an_endless_fill_of_memory_is_ended,
     work_without_end_runs_out_of_fuel,
     a_stated_fuel_is_what_a_request_has,
+    an_entry_that_used_up_its_fuel_of_a_minute_waits_for_more,
     a_stated_request_timeout_is_what_a_request_has,
     a_request_that_finds_no_place_and_no_queue_is_refused,
     no_more_requests_run_at_once_than_the_entry_says,
@@ -85,6 +86,38 @@ async fn a_stated_fuel_is_what_a_request_has(h: Harness) {
     );
     // The next request has all of it again.
     assert!(h.read("hostile/echo").await.is_ok());
+}
+
+async fn an_entry_that_used_up_its_fuel_of_a_minute_waits_for_more(h: Harness) {
+    // One request may use a hundred times what is earned in a second.
+    let limits = [("fuel", "100000000"), ("fuel_per_minute", "60000000")];
+    h.mount_with_limits(Guest::Hostile, &limits).await;
+    assert!(
+        h.read("hostile/echo").await.is_ok(),
+        "what is left serves it"
+    );
+    expect_kind(
+        h.write("hostile/spin", Value::Null).await,
+        ErrorKind::OutOfFuel,
+    );
+    let begun = Instant::now();
+    let refused = expect_kind(h.read("hostile/echo").await, ErrorKind::Overloaded);
+    let CallError::Overspent { fuel, wait, .. } = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(fuel, 60_000_000);
+    assert!(
+        (Duration::from_secs(30)..Duration::from_secs(60)).contains(&wait),
+        "{wait:?}"
+    );
+    assert!(begun.elapsed() < LATE);
+    // Others have fuel of their own.
+    h.mount(Guest::Kv).await;
+    assert!(
+        h.write("kv/data/app", json!({ "data": { "a": 1 } }))
+            .await
+            .is_ok()
+    );
 }
 
 async fn a_stated_request_timeout_is_what_a_request_has(h: Harness) {

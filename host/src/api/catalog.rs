@@ -276,6 +276,9 @@ fn limits_info(entry: &Entry) -> Value {
             info["memory_bytes"] = json!(limits.memory_bytes);
             info["table_elements"] = json!(limits.table_elements);
             info["fuel"] = json!(limits.fuel);
+            if let Some(fuel) = limits.fuel_per_minute {
+                info["fuel_per_minute"] = json!(fuel);
+            }
             info["stores"] = json!(limits.stores);
             info["folder_bytes"] = json!(limits.folder_bytes);
             info["folder_files"] = json!(limits.folder_files);

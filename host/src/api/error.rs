@@ -98,7 +98,8 @@ impl From<CallError> for ApiError {
             CallError::Overloaded { .. } | CallError::Launch(LaunchError::OnTrial { .. }) => {
                 Some(1)
             }
-            CallError::Launch(LaunchError::Backoff { wait, .. }) => {
+            CallError::Overspent { wait, .. }
+            | CallError::Launch(LaunchError::Backoff { wait, .. }) => {
                 Some(wait.as_secs().saturating_add(1))
             }
             _ => None,

@@ -12,6 +12,7 @@ mod attacks;
 mod bindings;
 mod borrowed;
 mod bounds;
+mod budget;
 mod cache;
 mod canary;
 mod clip;
@@ -60,12 +61,14 @@ pub(crate) use inspect::inspect;
 pub(crate) use jobs::{inspect_artifact, survey_artifact};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::catalog::{Program, Verified};
 use crate::driver::{CodeCache, Compilation, CompilationCounts, Driver, Instance, LaunchPlan};
 use crate::{Digest, FolderRoot, LaunchError, Profile, RuntimeKind, Timeouts, Workers};
+use budget::Budgets;
 use cache::{DiskCache, Identity};
 use compile::{Compiled, CompiledCache};
 use engine::{Class, Large, Ordinary, Shared};
@@ -74,7 +77,7 @@ use obtain::Order;
 use queue::CompileQueue;
 use threads::GuestThreads;
 
-/// Starts components. Clones share what was compiled.
+/// Starts components. Clones share what was compiled, and nothing that is counted over time.
 #[derive(Clone)]
 pub struct WasmDriver {
     workers: Workers,
@@ -83,8 +86,40 @@ pub struct WasmDriver {
     large: Engine<Large>,
     queue: Arc<CompileQueue>,
     disk: Arc<DiskCache>,
+    premises: Premises,
+}
+
+/// What all components of a driver have in common, beside their engines.
+struct Premises {
     threads: Arc<GuestThreads>,
+    /// The folders that an entry may be granted lie beneath it.
     folders: Option<FolderRoot>,
+    budgets: Budgets,
+    /// For each step of starting up.
+    step_limit: Duration,
+}
+
+impl Premises {
+    fn new(step_limit: Duration) -> std::io::Result<Self> {
+        Ok(Self {
+            threads: Arc::new(GuestThreads::start()?),
+            folders: None,
+            budgets: Budgets::default(),
+            step_limit,
+        })
+    }
+}
+
+/// A clone is for another runtime, whose entries have accounts of their own.
+impl Clone for Premises {
+    fn clone(&self) -> Self {
+        Self {
+            threads: Arc::clone(&self.threads),
+            folders: self.folders.clone(),
+            budgets: Budgets::default(),
+            step_limit: self.step_limit,
+        }
+    }
 }
 
 /// One engine, and what was compiled for it.
@@ -118,7 +153,7 @@ impl WasmDriver {
     ///
     /// When no thread can be started or the address space not be reserved; a limit on virtual memory is the usual cause.
     pub fn new(workers: Workers, timeouts: Timeouts) -> Result<Self, LaunchError> {
-        let threads = GuestThreads::start().map_err(unusable)?;
+        let premises = Premises::new(timeouts.startup_call).map_err(unusable)?;
         Ok(Self {
             workers,
             timeouts,
@@ -126,14 +161,13 @@ impl WasmDriver {
             large: Engine::of_process()?,
             queue: Arc::default(),
             disk: Arc::new(DiskCache::none()),
-            threads: Arc::new(threads),
-            folders: None,
+            premises,
         })
     }
 
     /// The same with folders that an entry may be granted.
     pub fn with_folders(mut self, root: Option<FolderRoot>) -> Self {
-        self.folders = root;
+        self.premises.folders = root;
         self
     }
 
@@ -156,17 +190,7 @@ impl WasmDriver {
         let compiled = self
             .compiled(engine, artifact, identity, &plan.label)
             .await?;
-        let threads = Arc::clone(&self.threads);
-        let step_limit = self.timeouts.startup_call;
-        let folders = self.folders.as_ref();
-        let instance = WasmInstance::start(
-            plan,
-            &engine.shared,
-            &compiled,
-            threads,
-            folders,
-            step_limit,
-        );
+        let instance = WasmInstance::start(plan, &engine.shared, &compiled, &self.premises);
         Ok(Arc::new(instance.await?))
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::Premises;
 use super::ask::{Ask, Cleanup, Exists, Handle, Initialize, Invalidate};
+use super::budget::Budgets;
 use super::compile::Compiled;
 use super::convert;
 use super::engine::{Class, Shared};
@@ -20,7 +22,7 @@ use super::wasi;
 use super::witness::Witness;
 use crate::driver::{Exit, Instance, LaunchPlan};
 use crate::services::Deadline;
-use crate::{CallError, FolderRoot, LaunchError};
+use crate::{CallError, LaunchError};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SectionFacts};
 
 /// A component that runs for one mount.
@@ -39,24 +41,34 @@ impl<C: Class> WasmInstance<C> {
         plan: LaunchPlan,
         engine: &Shared<C>,
         compiled: &Compiled<C>,
-        threads: Arc<GuestThreads>,
-        folders: Option<&FolderRoot>,
-        step_limit: Duration,
+        premises: &Premises,
     ) -> Result<Self, LaunchError> {
+        let Premises {
+            threads,
+            folders,
+            budgets,
+            step_limit,
+        } = premises;
         let entry = format!("{}/{}", plan.plugin_type, plan.label);
-        let folders = Granted::open(folders, &plan.grants, &plan.limits, &entry, &plan.label)?;
+        let folders = Granted::open(
+            folders.as_ref(),
+            &plan.grants,
+            &plan.limits,
+            &entry,
+            &plan.label,
+        )?;
         let place = threads.place(plan.limits.profile, folders.has_folders());
         let plugin_type = plan.plugin_type;
-        let mount = Arc::new(mount(plan, &entry, engine, compiled, folders));
-        let description = describe(&mount, &place, step_limit).await?;
+        let mount = Arc::new(mount(plan, &entry, engine, compiled, folders, budgets));
+        let description = describe(&mount, &place, *step_limit).await?;
         check_description(&mount.label, plugin_type, &compiled.facts, &description)?;
-        set_up(&mount, &place, step_limit).await?;
+        set_up(&mount, &place, *step_limit).await?;
         Ok(Self {
             mount,
             place,
             description,
             stopping: AtomicBool::new(false),
-            _threads: threads,
+            _threads: Arc::clone(threads),
         })
     }
 
@@ -96,7 +108,8 @@ impl<C: Class> WasmInstance<C> {
         served.reply.map_err(CallError::Plugin)
     }
 
-    fn check_body(&self, request: &Request) -> Result<(), CallError> {
+    fn check_request(&self, request: &Request) -> Result<(), CallError> {
+        self.mount.maker.check_budget()?;
         let bytes = request.data.as_str().len() as u64;
         let limit = self.mount.maker.message_bytes_max();
         if bytes > limit {
@@ -147,7 +160,7 @@ impl<C: Class> Instance for WasmInstance<C> {
         request: Box<Request>,
         deadline: Deadline,
     ) -> Result<Option<Box<Response>>, CallError> {
-        self.check_body(&request)?;
+        self.check_request(&request)?;
         self.ask(Handle(request), deadline).await
     }
 
@@ -156,7 +169,7 @@ impl<C: Class> Instance for WasmInstance<C> {
         request: Box<Request>,
         deadline: Deadline,
     ) -> Result<Existence, CallError> {
-        self.check_body(&request)?;
+        self.check_request(&request)?;
         self.ask(Exists(request), deadline).await
     }
 
@@ -194,6 +207,7 @@ fn mount<C: Class>(
     engine: &Shared<C>,
     compiled: &Compiled<C>,
     folders: Granted,
+    budgets: &Budgets,
 ) -> Mount<C> {
     let isolation = plan.limits.isolation;
     let share = engine.share(entry, plan.limits.stores.min(C::STORES_MAX / 4));
@@ -203,6 +217,7 @@ fn mount<C: Class>(
             engine.stores_of(&compiled.component),
             Witness {
                 services: Arc::clone(&plan.services),
+                budget: budgets.of(entry, &plan.limits),
                 limits: plan.limits,
                 label: plan.label.clone(),
             },

@@ -152,13 +152,18 @@ impl<C> StoreMaker<C> {
     /// Gives a store that is used again the fuel of a new request.
     pub(super) fn renew(&self, store: &mut GuestStore) -> Result<(), CallError> {
         store.store.data_mut().limiter.forget_refusal();
-        let fuelled = store.store.set_fuel(self.witness.limits.fuel);
+        let fuelled = store.store.refuel(self.witness.limits.fuel);
         fuelled.map_err(|error| self.unusable(&error))
     }
 
     /// What a guest's failure means.
     pub(super) fn why(&self, mut store: Box<GuestStore>, error: wasmtime::Error) -> CallError {
         self.witness.explain(&mut store.store, error)
+    }
+
+    /// Lets a request begin, unless its entry has used up what it may use per minute.
+    pub(super) fn check_budget(&self) -> Result<(), CallError> {
+        self.witness.check_budget()
     }
 
     /// How large a body may be.
@@ -187,11 +192,12 @@ impl<C> StoreMaker<C> {
         };
         let mut store = self.stores.empty(state)?;
         store.limiter_async(|state| state);
-        store.set_fuel(limits.fuel)?;
         store.fuel_async_yield_interval(Some(YIELD_INTERVAL))?;
         store.set_hostcall_fuel(self.copied_bytes_max());
         store.set_max_component_handles(HANDLES_MAX);
-        Ok(Watched::by(&self.witness, store))
+        let mut store = Watched::by(&self.witness, store);
+        store.refuel(limits.fuel)?;
+        Ok(store)
     }
 
     /// What one call may copy out of the guest: a whole message and what is around it.
@@ -274,6 +280,7 @@ impl GuestStore {
 
     /// Takes the view away again, and hands on the guest's unfinished lines.
     pub(super) fn leave(&mut self) -> Option<Scope> {
+        self.store.settle();
         let state = self.store.data_mut();
         state.wasi.flush();
         state.scope.take()

@@ -7,6 +7,7 @@ pub(super) use guest::Guest;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Premises;
 use super::compile::{Compiled as Loaded, compile};
 use super::engine::{Class, Ordinary, Shared};
 use super::files::{Files, Granted};
@@ -16,7 +17,6 @@ use super::load::OwnWork;
 use super::recorder::Recorder;
 use super::services::{Meter, bounded_table};
 use super::store::StoreState;
-use super::threads::GuestThreads;
 use super::wasi::{Wasi, environment};
 use crate::driver::Instance;
 use crate::driver::testing::{plan, services, services_over};
@@ -94,9 +94,8 @@ async fn load_and_start_over<C: Class>(
     let shared = Shared::<C>::of_process().unwrap();
     let loaded = Loaded::from_work(&OwnWork::from_worker(answer), &shared).unwrap();
     let plan = plan(limits, Arc::clone(&services));
-    let threads = Arc::new(GuestThreads::start().unwrap());
-    let step_limit = Duration::from_secs(5);
-    let instance = WasmInstance::start(plan, &shared, &loaded, threads, None, step_limit).await?;
+    let premises = Premises::new(Duration::from_secs(5)).unwrap();
+    let instance = WasmInstance::start(plan, &shared, &loaded, &premises).await?;
     Ok(Running { instance, services })
 }
 

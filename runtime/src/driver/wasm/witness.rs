@@ -2,10 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use wasmtime::Store;
 
+use super::budget::Budget;
 use super::store::StoreState;
 use super::trap::{self, Circumstances};
 use super::{clip, unmap};
@@ -15,6 +16,8 @@ use crate::{CallError, Crash, ErrorKind, Limits};
 /// What has to be known of a mount to say what ended one of its guests.
 pub(super) struct Witness {
     pub(super) services: Arc<MountServices>,
+    /// What its entry may use over time, where that is limited.
+    pub(super) budget: Option<Arc<Budget>>,
     pub(super) limits: Arc<Limits>,
     pub(super) label: String,
 }
@@ -41,6 +44,20 @@ impl Witness {
             self.keep(store, step, &meaning, backtrace);
         }
         meaning
+    }
+
+    /// Lets a request begin, unless its entry has used up what it may use per minute.
+    pub(super) fn check_budget(&self) -> Result<(), CallError> {
+        let Some(budget) = &self.budget else {
+            return Ok(());
+        };
+        budget
+            .check(Instant::now())
+            .map_err(|wait| CallError::Overspent {
+                plugin: self.label.clone(),
+                fuel: budget.per_minute(),
+                wait,
+            })
     }
 
     /// A store is dropped. When its guest has not returned, nobody but this store knows how far it had come.
@@ -92,6 +109,8 @@ impl Witness {
 /// A store that tells when it is dropped under its guest.
 pub(super) struct Watched {
     store: Option<Store<StoreState>>,
+    /// Fuel that it had when its entry was last charged for it.
+    fuel: u64,
     witness: Arc<Witness>,
 }
 
@@ -100,7 +119,25 @@ impl Watched {
     pub(super) fn by(witness: &Arc<Witness>, store: Store<StoreState>) -> Self {
         Self {
             store: Some(store),
+            fuel: 0,
             witness: Arc::clone(witness),
+        }
+    }
+
+    /// Gives it fuel for what comes next.
+    pub(super) fn refuel(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        self.settle();
+        self.set_fuel(fuel)?;
+        self.fuel = fuel;
+        Ok(())
+    }
+
+    /// Charges its entry for what its guest has used.
+    pub(super) fn settle(&mut self) {
+        if let Some(budget) = &self.witness.budget {
+            let left = self.get_fuel().unwrap_or(0);
+            budget.charge(self.fuel.saturating_sub(left));
+            self.fuel = left;
         }
     }
 }
@@ -123,6 +160,7 @@ impl DerefMut for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
+        self.settle();
         if let Some(mut store) = self.store.take() {
             self.witness.dropped(&mut store);
             unmap::in_turn(store);
