@@ -209,11 +209,12 @@ impl Group {
         openat(CWD, self.home.as_ref()?, flags, Mode::empty()).ok()
     }
 
-    /// Moves the calling process in, and with it everything it will ever start; it may be at home already.
+    /// Moves the calling process in, which has one thread, and with it everything it will ever start; it may be at home
+    /// already.
     pub(in crate::worker) fn enter(&self, is_at_home: bool) -> Result<(), String> {
         let done = self.home.as_ref().filter(|_| is_at_home);
         for folder in self.folders.iter().filter(|folder| Some(*folder) != done) {
-            let file = folder.join("cgroup.procs");
+            let file = way_in(folder);
             // Zero is whoever writes.
             fs::write(&file, "0").map_err(|fault| format!("{}: {fault}", file.display()))?;
         }
@@ -263,6 +264,16 @@ impl Group {
         };
         // Every one is tried.
         self.folders.iter().filter(|folder| !gone(folder)).count() == 0
+    }
+}
+
+/// The file of a group to which its new members are written. Version 1 moves single threads too: one that moves itself waits
+/// for nobody, where a process waits for all processors (`cgroup_procs_write_start` in Linux), some ten milliseconds.
+fn way_in(folder: &Path) -> PathBuf {
+    let thread = folder.join("tasks");
+    match thread.exists() {
+        true => thread,
+        false => folder.join("cgroup.procs"),
     }
 }
 
