@@ -95,8 +95,9 @@ pub struct Limits {
     /// Of a component: fuel for one request, and for each step of starting up; roughly one unit an instruction. The default is one to
     /// two seconds of a processor's work, far more than a request of a secrets engine needs.
     pub fuel: u64,
-    /// Of a component: fuel for all its mounts together, per minute; what a request uses beyond it is a debt that the next ones
-    /// wait for. None where nothing is stated: what a busy plugin needs depends on the machine.
+    /// Of a component: fuel for all its mounts together, per minute, calls of the host included. What requests use beyond it is
+    /// a debt, and new ones are refused until it is paid. None where nothing is stated: what a busy plugin needs depends on
+    /// the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuel_per_minute: Option<u64>,
     /// How long a request may take, waiting included. OpenBao's default is 90 seconds too.
@@ -185,11 +186,28 @@ impl Limits {
         for (name, value) in stated {
             limits.set(kind, name, value)?;
         }
+        limits.check_fuel()?;
         let has = |name| stated.contains_key(name);
         if kind == RuntimeKind::Wasm && has("message_bytes") && !has("memory_bytes") {
             limits.fit_memory_to_bodies();
         }
         Ok(limits)
+    }
+
+    /// One request is not to use up more than what is earned in ten minutes: no debt is longer.
+    fn check_fuel(&self) -> Result<(), GrammarError> {
+        match self.fuel_per_minute {
+            Some(per_minute) if per_minute.saturating_mul(10) < self.fuel => {
+                let fuel = self.fuel;
+                let fault = format!("at least a tenth of `fuel`, which is {fuel} here");
+                Err(out_of_bounds(
+                    "fuel_per_minute",
+                    &per_minute.to_string(),
+                    &fault,
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Memory for the largest body that was asked for, where that is more than the default.
@@ -417,6 +435,19 @@ mod tests {
             let fault = stated(name, value).unwrap_err().to_string();
             assert!(fault.contains(name) && fault.contains("from"), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_request_may_not_use_more_than_ten_minutes_earn() {
+        let fault = stated("fuel_per_minute", "999999999")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            fault.contains("a tenth of `fuel`, which is 10000000000"),
+            "{fault}"
+        );
+        let limits = stated("fuel_per_minute", "1000000000").unwrap();
+        assert_eq!(limits.fuel_per_minute, Some(1_000_000_000));
     }
 
     #[test]

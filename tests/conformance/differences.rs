@@ -149,7 +149,7 @@ const DIFFERENCES: &[Difference] = &[
         NO_FUEL,
     ),
     except(
-        "an_entry_that_used_up_its_fuel_of_a_minute_waits_for_more",
+        "an_entry_that_used_up_its_fuel_of_a_minute_is_refused_until_there_is_more",
         ALL_BUT_COMPONENTS,
         NO_FUEL,
     ),

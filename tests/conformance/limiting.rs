@@ -16,7 +16,7 @@ cases! {
     an_endless_fill_of_memory_is_ended,
     work_without_end_runs_out_of_fuel,
     a_stated_fuel_is_what_a_request_has,
-    an_entry_that_used_up_its_fuel_of_a_minute_waits_for_more,
+    an_entry_that_used_up_its_fuel_of_a_minute_is_refused_until_there_is_more,
     a_stated_request_timeout_is_what_a_request_has,
     a_request_that_finds_no_place_and_no_queue_is_refused,
     no_more_requests_run_at_once_than_the_entry_says,
@@ -88,9 +88,9 @@ async fn a_stated_fuel_is_what_a_request_has(h: Harness) {
     assert!(h.read("hostile/echo").await.is_ok());
 }
 
-async fn an_entry_that_used_up_its_fuel_of_a_minute_waits_for_more(h: Harness) {
-    // One request may use a hundred times what is earned in a second.
-    let limits = [("fuel", "100000000"), ("fuel_per_minute", "60000000")];
+async fn an_entry_that_used_up_its_fuel_of_a_minute_is_refused_until_there_is_more(h: Harness) {
+    // One request may use what is earned in five minutes.
+    let limits = [("fuel", "300000000"), ("fuel_per_minute", "60000000")];
     h.mount_with_limits(Guest::Hostile, &limits).await;
     assert!(
         h.read("hostile/echo").await.is_ok(),
@@ -107,12 +107,14 @@ async fn an_entry_that_used_up_its_fuel_of_a_minute_waits_for_more(h: Harness) {
     };
     assert_eq!(fuel, 60_000_000);
     assert!(
-        (Duration::from_secs(30)..Duration::from_secs(60)).contains(&wait),
+        (Duration::from_secs(180)..Duration::from_secs(300)).contains(&wait),
         "{wait:?}"
     );
     assert!(begun.elapsed() < LATE);
-    // Others have fuel of their own.
-    h.mount(Guest::Kv).await;
+    // All mounts of an entry have one account, however late they are made; other entries have theirs.
+    h.enable("other", Guest::Hostile, &[]).await.unwrap();
+    expect_kind(h.read("other/echo").await, ErrorKind::Overloaded);
+    h.mount_with_limits(Guest::Kv, &limits).await;
     assert!(
         h.write("kv/data/app", json!({ "data": { "a": 1 } }))
             .await

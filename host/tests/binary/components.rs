@@ -104,8 +104,15 @@ fn what_is_known_of_a_crash_is_shown_and_nothing_of_its_request() {
 
 #[test]
 fn a_server_without_address_space_for_components_says_what_to_raise() {
-    let output = std::process::Command::new("sh")
-        .args(["-c", "ulimit -v 8000000; exec \"$0\" \"$@\"", BINARY])
+    // It would serve, and not end, if there were enough.
+    let output = std::process::Command::new("timeout")
+        .args([
+            "60",
+            "sh",
+            "-c",
+            "ulimit -v 8000000; exec \"$0\" \"$@\"",
+            BINARY,
+        ])
         .args(["server", "-dev", "-dev-listen-address=127.0.0.1:0"])
         .output()
         .unwrap();

@@ -2,10 +2,13 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use palisade_runtime::{ErrorKind, Workers};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::Place;
 use crate::guest::Guest;
@@ -15,6 +18,9 @@ pub(crate) const CHILD: &str = "PALISADE_TEST_FAULTY_HOST";
 
 const ABORTED: i32 = 6;
 
+/// Ends a host that outlives its fault.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 trials![workers => workers;
     a_fault_of_the_host_ends_it_while_components_run_and_trap,
 ];
@@ -23,8 +29,10 @@ trials![workers => workers;
 /// first, and has to leave that to it. In the same process a guest that recurses is a trap, and another one loops.
 async fn a_fault_of_the_host_ends_it_while_components_run_and_trap(_workers: Workers) {
     let child = tokio::task::spawn_blocking(|| {
+        let folder = tempfile::tempdir().unwrap();
         Command::new(std::env::current_exe().unwrap())
             .env(CHILD, "1")
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -32,18 +40,23 @@ async fn a_fault_of_the_host_ends_it_while_components_run_and_trap(_workers: Wor
     let output = child.await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        String::from_utf8_lossy(&output.stdout).contains("the guest trapped"),
+        String::from_utf8_lossy(&output.stdout).contains("one trapped, one loops"),
         "{said}"
     );
     assert_eq!(output.status.signal(), Some(ABORTED), "{said}");
     assert!(said.contains("overflowed its stack"), "{said}");
 }
 
-/// A host in which one guest traps, another one loops, and then a thread of its own recurses.
+/// A host in which one guest traps and another one loops, when a thread of its own recurses.
 pub(crate) fn become_faulty(workers: Workers) -> ! {
+    thread::spawn(|| {
+        thread::sleep(PATIENCE);
+        std::process::exit(1);
+    });
+    leave_no_core();
     let threads = tokio::runtime::Runtime::new().unwrap();
     threads.block_on(async {
-        let place = Place::open(workers).await;
+        let place = Arc::new(Place::open(workers).await);
         let recursing = Guest {
             more: "(func $down (call $down))",
             handle: "(call $down) (call $nothing)",
@@ -59,11 +72,41 @@ pub(crate) fn become_faulty(workers: Workers) -> ! {
         }
         let trapped = place.ask("recursing/x").await.unwrap_err();
         assert_eq!(trapped.kind(), ErrorKind::Trap, "{trapped}");
-        println!("the guest trapped");
-        let fault = async { thread::spawn(|| println!("{}", down(1))).join() };
-        let _ = tokio::join!(place.ask("looping/x"), fault);
-        unreachable!("it outlived its own fault");
+        tokio::spawn(async move { place.ask("looping/x").await });
+        until_guests_work().await;
+        println!("one trapped, one loops");
+        let fault = thread::spawn(|| down(1));
+        let outlived = tokio::task::spawn_blocking(|| fault.join()).await;
+        panic!("it outlived its own fault: {outlived:?}");
     })
+}
+
+/// The image of such a process has terabytes of address space.
+fn leave_no_core() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).unwrap();
+}
+
+/// Until the guests' own threads have used some hundredths of a second, which only a guest that goes on does.
+async fn until_guests_work() {
+    while used_by_guests() < 5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What the guests' threads have used of processors, in hundredths of a second: the 14th field of each one's `stat`.
+fn used_by_guests() -> u64 {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let used = threads.filter_map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        let (name, rest) = stat.rsplit_once(')')?;
+        let used = rest.split_whitespace().nth(11)?.parse::<u64>().ok()?;
+        name.contains("palisade-guest").then_some(used)
+    });
+    used.sum()
 }
 
 /// More frames than a thread has room for.

@@ -1,11 +1,11 @@
-//! What can be asked of a guest, one type each. Asked and answered in the contract's messages: those of the WIT package are
-//! several times as large, and stay where the guest is called.
+//! What can be asked of a guest, one type each. Asked and answered in the contract's messages: those of the WIT package stay
+//! where the guest is called.
 
 use std::future::Future;
 
 use super::convert;
 use super::store::{Answer, GuestStore};
-use palisade_contract::{Existence, PluginError, Request, Response};
+use palisade_contract::{Existence, Operation, PluginError, Request, Response};
 
 /// A question for a guest.
 pub(super) trait Ask: Send + 'static {
@@ -17,6 +17,11 @@ pub(super) trait Ask: Send + 'static {
         self,
         store: &mut GuestStore,
     ) -> impl Future<Output = Answer<Self::Reply, PluginError>> + Send;
+
+    /// Whether it is refused while its entry has no fuel left. What was begun has to be ended, so that is for new work only.
+    fn is_new_work(&self) -> bool {
+        false
+    }
 
     /// The size of the body that the guest answered with.
     fn reply_bytes(reply: &Self::Reply) -> usize {
@@ -42,6 +47,11 @@ pub(super) struct Handle(pub(super) Box<Request>);
 impl Ask for Handle {
     type Reply = Option<Box<Response>>;
 
+    fn is_new_work(&self) -> bool {
+        let ends = [Operation::Renew, Operation::Revoke, Operation::Rollback];
+        !ends.contains(&self.0.operation)
+    }
+
     async fn put(self, store: &mut GuestStore) -> Answer<Self::Reply, PluginError> {
         let answer = store.handle(convert::request(self.0)).await;
         converted(answer, |response| {
@@ -60,6 +70,10 @@ pub(super) struct Exists(pub(super) Box<Request>);
 
 impl Ask for Exists {
     type Reply = Existence;
+
+    fn is_new_work(&self) -> bool {
+        true
+    }
 
     async fn put(self, store: &mut GuestStore) -> Answer<Existence, PluginError> {
         let answer = store.exists(convert::request(self.0)).await;

@@ -1,4 +1,5 @@
-//! Typed bindings of the WIT package, made from its files. Host functions may wait and may trap; exports may wait.
+//! Typed bindings of the WIT package, made from its files. Host functions may wait and may trap. Of the exports only the types
+//! are used: what is asked of a component goes through [`exports`](super::exports).
 
 #![allow(
     missing_docs,

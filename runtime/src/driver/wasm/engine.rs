@@ -23,7 +23,6 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Instance, InstancePre, Linker};
-use wasmtime::error::Context;
 use wasmtime::{Engine, Result, Store};
 
 use super::exports::Exports;
@@ -131,9 +130,7 @@ impl<C: Class> Shared<C> {
     }
 
     fn make() -> Result<Self> {
-        let engine = settings::serving(C::PROFILE).context(
-            "its address space cannot be reserved; where virtual memory is limited (ulimit -v), raise or lift that",
-        )?;
+        let engine = settings::serving(C::PROFILE)?;
         canary::check(&engine)?;
         let linker = Arc::new(linker(&engine)?);
         let places = Places::new(C::STORES_MAX);

@@ -108,8 +108,7 @@ impl<C: Class> WasmInstance<C> {
         served.reply.map_err(CallError::Plugin)
     }
 
-    fn check_request(&self, request: &Request) -> Result<(), CallError> {
-        self.mount.maker.check_budget()?;
+    fn check_body(&self, request: &Request) -> Result<(), CallError> {
         let bytes = request.data.as_str().len() as u64;
         let limit = self.mount.maker.message_bytes_max();
         if bytes > limit {
@@ -151,6 +150,11 @@ impl<C: Class> Instance for WasmInstance<C> {
         &self.description
     }
 
+    /// Its place does, and the commit after it, which has a while longer.
+    fn keeps_deadlines(&self) -> bool {
+        true
+    }
+
     async fn initialize(&self, deadline: Deadline) -> Result<(), CallError> {
         self.ask(Initialize, deadline).await
     }
@@ -160,7 +164,7 @@ impl<C: Class> Instance for WasmInstance<C> {
         request: Box<Request>,
         deadline: Deadline,
     ) -> Result<Option<Box<Response>>, CallError> {
-        self.check_request(&request)?;
+        self.check_body(&request)?;
         self.ask(Handle(request), deadline).await
     }
 
@@ -169,7 +173,7 @@ impl<C: Class> Instance for WasmInstance<C> {
         request: Box<Request>,
         deadline: Deadline,
     ) -> Result<Existence, CallError> {
-        self.check_request(&request)?;
+        self.check_body(&request)?;
         self.ask(Exists(request), deadline).await
     }
 

@@ -1,11 +1,13 @@
 //! The guest's side of one mount: finds it a store, brings the store up to date, and asks.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::ask::Ask;
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::borrowed;
+use super::budget::Empty;
 use super::convert;
 use super::engine::Class;
 use super::pool::{Era, Pool};
@@ -100,7 +102,10 @@ impl<C: Class> Mount<C> {
         ask: A,
         deadline: Deadline,
     ) -> Result<Served<A::Reply>, CallError> {
+        self.check_budget(&ask)?;
         let leased = self.lease(deadline).await?;
+        // Others may have used it up while this one waited for a store.
+        self.check_budget(&ask)?;
         self.serve_in(leased, ask, deadline).await
     }
 
@@ -134,6 +139,18 @@ impl<C: Class> Mount<C> {
             origin,
             kept: keep.then_some((store, era)),
         })
+    }
+
+    fn check_budget(&self, ask: &impl Ask) -> Result<(), CallError> {
+        let Some(budget) = self.maker.budget().filter(|_| ask.is_new_work()) else {
+            return Ok(());
+        };
+        let empty = |Empty { per_minute, wait }| CallError::Overspent {
+            plugin: self.label.clone(),
+            fuel: per_minute,
+            wait,
+        };
+        budget.check(Instant::now()).map_err(empty)
     }
 
     async fn lease(&self, deadline: Deadline) -> Result<Leased, CallError> {

@@ -1,4 +1,5 @@
-//! A part of a message that is rarely there. Lifted into a box, so that the message has no room for it where it is not.
+//! A part of a message that is rarely there. Lifted into a box, so that the message has no room for it where it is not. Not for
+//! lists: the engine counts the room of a list's elements against what a guest may fill of the host, and sees only pointers.
 
 #![expect(
     unsafe_code,
@@ -18,7 +19,8 @@ impl<T> Rare<T> {
     }
 }
 
-// SAFETY: it is `T` to the component model in all that the trait says.
+// SAFETY: lowered it is `T`: of its shape, its size, its types. It is not what the trait calls a unit type, even where `T` is:
+// the engine may make such a value from nothing, and there is no box in nothing.
 unsafe impl<T: ComponentType> ComponentType for Rare<T> {
     type Lower = T::Lower;
 

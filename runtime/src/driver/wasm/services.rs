@@ -27,31 +27,43 @@ const CALL_COST: usize = 1 << 10;
 
 /// Counts the work that the host does for a guest, and yields after every slice of it.
 #[derive(Default)]
-pub(super) struct Meter(usize);
+pub(super) struct Meter {
+    /// Since the last yield.
+    owed: usize,
+    /// Since there is the store.
+    done: u64,
+}
 
 impl Meter {
     /// Counts a call that carries so many bytes.
     pub(super) async fn charge(&mut self, bytes: usize) {
         self.owe(bytes);
         if self.is_due() {
-            self.0 = 0;
+            self.owed = 0;
             tokio::task::yield_now().await;
         }
     }
 
     /// Counts a call that cannot wait; the next one that can does so for it.
     pub(super) fn owe(&mut self, bytes: usize) {
-        self.0 = self.0.saturating_add(CALL_COST).saturating_add(bytes);
+        let work = CALL_COST.saturating_add(bytes);
+        self.owed = self.owed.saturating_add(work);
+        self.done = self.done.saturating_add(work as u64);
     }
 
     /// Whether others should have the thread.
     pub(super) fn is_due(&self) -> bool {
-        self.0 >= SLICE
+        self.owed >= SLICE
     }
 
     /// Whether others should have had it long ago.
     pub(super) fn is_overdue(&self) -> bool {
-        self.0 >= OWED_MAX
+        self.owed >= OWED_MAX
+    }
+
+    /// All that was ever done, in the same units: bytes, and so many for each call.
+    pub(super) fn done(&self) -> u64 {
+        self.done
     }
 }
 

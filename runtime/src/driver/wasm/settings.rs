@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 
+use wasmtime::error::Context as _;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
     WasmBacktraceDetails,
@@ -23,6 +24,10 @@ const KEEP_RESIDENT_BYTES: usize = 2 << 20;
 /// the server's barrier to a store on disk; what lies deeper costs a page fault, and an interrupt of the other processors.
 const STACK_RESIDENT_BYTES: usize = 24 << 10;
 
+/// What is usually wrong when the pool cannot be made.
+const NO_SPACE: &str =
+    "its pool cannot be made; where virtual memory is limited (ulimit -v), lift that";
+
 /// Frames of a trap's backtrace: enough to find the place, too few to fill a log.
 const BACKTRACE_FRAMES: NonZeroUsize =
     NonZeroUsize::new(FRAMES_KEPT).expect("some frames are kept");
@@ -33,6 +38,7 @@ pub(super) fn serving(profile: Profile) -> Result<Engine> {
     match profile {
         Profile::Ordinary => {
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(slots()));
+            return Engine::new(&config).context(NO_SPACE);
         }
         // A request to a fresh store of Python's took 8.0 ms here and 8.0 to 8.5 ms in a pool, whatever a slot of it kept: the
         // time goes into pages that are touched anew. So nothing is reserved, and no slot is used a second time.

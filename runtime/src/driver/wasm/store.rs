@@ -12,6 +12,7 @@ use wasmtime::{ResourceLimiter, ResourceLimiterAsync};
 use super::bindings::exports::palisade::plugin::backend;
 use super::bindings::palisade::plugin::types as wit;
 use super::borrowed;
+use super::budget::Budget;
 use super::engine::Stores;
 use super::exports::{Export, Exports, Handled};
 use super::files::{Files, Granted};
@@ -161,9 +162,9 @@ impl<C> StoreMaker<C> {
         self.witness.explain(&mut store.store, error)
     }
 
-    /// Lets a request begin, unless its entry has used up what it may use per minute.
-    pub(super) fn check_budget(&self) -> Result<(), CallError> {
-        self.witness.check_budget()
+    /// What the entry may use over time, where that is limited.
+    pub(super) fn budget(&self) -> Option<&Budget> {
+        self.witness.budget.as_deref()
     }
 
     /// How large a body may be.
@@ -318,7 +319,7 @@ impl GuestStore {
         Ok(answer)
     }
 
-    /// Answers a request.
+    /// Answers a request, through a function that is looked at once per store.
     pub(super) async fn handle(
         &mut self,
         request: Box<messages::Request>,
@@ -355,6 +356,7 @@ impl GuestStore {
         self.ask(|exports| &exports.cleanup, ()).await
     }
 
+    /// Asks what is asked once or twice of a store: each time the function is looked at anew.
     async fn ask<P, R>(
         &mut self,
         which: impl FnOnce(&Exports) -> &Export<P, R>,

@@ -1,5 +1,6 @@
 //! What components can do to others, and what they cannot.
 
+mod budgets;
 mod crashes;
 mod pools;
 mod residue;

@@ -1,4 +1,5 @@
-//! Sees what ends a guest: tells its caller by an error, and keeps it with the mount as a crash.
+//! Sees what ends a guest: tells its caller by an error, keeps it with the mount as a crash, and has what was used taken from
+//! its entry's account.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -44,20 +45,6 @@ impl Witness {
             self.keep(store, step, &meaning, backtrace);
         }
         meaning
-    }
-
-    /// Lets a request begin, unless its entry has used up what it may use per minute.
-    pub(super) fn check_budget(&self) -> Result<(), CallError> {
-        let Some(budget) = &self.budget else {
-            return Ok(());
-        };
-        budget
-            .check(Instant::now())
-            .map_err(|wait| CallError::Overspent {
-                plugin: self.label.clone(),
-                fuel: budget.per_minute(),
-                wait,
-            })
     }
 
     /// A store is dropped. When its guest has not returned, nobody but this store knows how far it had come.
@@ -106,11 +93,17 @@ impl Witness {
     }
 }
 
-/// A store that tells when it is dropped under its guest.
+/// Fuel for a unit of the host's work. A call that carries nothing takes it about a microsecond, in which a guest would use
+/// some eight thousand.
+const FUEL_PER_WORK: u64 = 8;
+
+/// A store that tells when it is dropped under its guest, and whose use is charged, whatever becomes of it.
 pub(super) struct Watched {
     store: Option<Store<StoreState>>,
     /// Fuel that it had when its entry was last charged for it.
     fuel: u64,
+    /// What the host had done for it by then.
+    work: u64,
     witness: Arc<Witness>,
 }
 
@@ -120,6 +113,7 @@ impl Watched {
         Self {
             store: Some(store),
             fuel: 0,
+            work: 0,
             witness: Arc::clone(witness),
         }
     }
@@ -132,12 +126,14 @@ impl Watched {
         Ok(())
     }
 
-    /// Charges its entry for what its guest has used.
+    /// Charges its entry for what its guest has used, and the host for it.
     pub(super) fn settle(&mut self) {
         if let Some(budget) = &self.witness.budget {
-            let left = self.get_fuel().unwrap_or(0);
-            budget.charge(self.fuel.saturating_sub(left));
-            self.fuel = left;
+            let (left, work) = (self.get_fuel().unwrap_or(0), self.data().meter.done());
+            let of_host = work.saturating_sub(self.work).saturating_mul(FUEL_PER_WORK);
+            let used = self.fuel.saturating_sub(left).saturating_add(of_host);
+            budget.charge(used, Instant::now());
+            (self.fuel, self.work) = (left, work);
         }
     }
 }
