@@ -1,6 +1,8 @@
 //! Components as an operator meets them: what they are granted, and what is left of one that crashed.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -37,6 +39,20 @@ impl Place {
             folders,
             _plugins: plugins,
         }
+    }
+
+    /// The whole answer to a read, over a connection of its own.
+    fn get(&self, path: &str) -> String {
+        let address = self.server.address.trim_start_matches("http://");
+        let mut connection = TcpStream::connect(address).unwrap();
+        let token = &self.server.token;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-Vault-Token: {token}\r\nConnection: close\r\n\r\n"
+        );
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     fn enable(&self, flags: &[&str]) {
@@ -100,6 +116,35 @@ fn what_is_known_of_a_crash_is_shown_and_nothing_of_its_request() {
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list[0]["kind"], "trap", "{list}");
     assert!(!format!("{shown}{list}").contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn an_entry_without_fuel_is_too_many_requests_and_when_to_come_again() {
+    let place = Place::open();
+    place.enable(&["-limit=fuel=600000000", "-limit=fuel_per_minute=60000000"]);
+    let info = ["plugin", "info", "-format=json", "secret", "hostile"];
+    assert!(
+        place
+            .server
+            .ok(&info)
+            .contains("\"fuel_per_minute\": 60000000")
+    );
+    let spent = place.server.run(&["write", "-f", "hostile/spin"]);
+    let told = String::from_utf8_lossy(&spent.stderr);
+    assert!(told.contains("Error code: out-of-fuel"), "{told}");
+    let head = place.get("/v1/hostile/echo");
+    assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+    let seconds = head.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("retry-after: ")?
+            .parse()
+            .ok()
+    });
+    assert!(
+        seconds.is_some_and(|it: u64| (300..=600).contains(&it)),
+        "{head}"
+    );
+    assert!(head.contains("`fuel_per_minute` can be raised"), "{head}");
 }
 
 #[test]
