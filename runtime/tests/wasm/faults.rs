@@ -1,5 +1,6 @@
 //! Faults of the host's own, which the engine's signal handlers must not take for a guest's.
 
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use palisade_runtime::{ErrorKind, Workers};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 
 use crate::Place;
 use crate::guest::Guest;
@@ -51,7 +52,7 @@ async fn a_fault_of_the_host_ends_it_while_components_run_and_trap(_workers: Wor
 pub(crate) fn become_faulty(workers: Workers) -> ! {
     thread::spawn(|| {
         thread::sleep(PATIENCE);
-        std::process::exit(1);
+        kill_process(getpid(), Signal::KILL).unwrap();
     });
     leave_no_core();
     let threads = tokio::runtime::Runtime::new().unwrap();
@@ -74,7 +75,9 @@ pub(crate) fn become_faulty(workers: Workers) -> ! {
         assert_eq!(trapped.kind(), ErrorKind::Trap, "{trapped}");
         tokio::spawn(async move { place.ask("looping/x").await });
         until_guests_work().await;
-        println!("one trapped, one loops");
+        std::io::stdout()
+            .write_all(b"one trapped, one loops\n")
+            .unwrap();
         let fault = thread::spawn(|| down(1));
         let outlived = tokio::task::spawn_blocking(|| fault.join()).await;
         panic!("it outlived its own fault: {outlived:?}");

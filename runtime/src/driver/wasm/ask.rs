@@ -60,8 +60,9 @@ impl Ask for Handle {
     }
 
     fn reply_bytes(reply: &Self::Reply) -> usize {
-        let body = |response: &Box<Response>| response.data.as_str().len();
-        reply.as_ref().map_or(0, body)
+        reply
+            .as_ref()
+            .map_or(0, |response| response.data.as_str().len())
     }
 }
 

@@ -63,7 +63,7 @@ impl<C: Class> Mount<C> {
             .map_err(|error| self.of_other_types(&error))?;
         match store.describe().await {
             Ok(description) => Ok(convert::description(description)),
-            Err(error) => Err(self.maker.why(store, error)),
+            Err(error) => Err(self.maker.why(&mut store, error)),
         }
     }
 
@@ -73,7 +73,7 @@ impl<C: Class> Mount<C> {
         match store.setup(Arc::clone(&self.config)).await {
             Ok(Ok(())) => Ok(store),
             Ok(Err(error)) => Err(self.refused_setup(error)),
-            Err(error) => Err(self.maker.why(store, error)),
+            Err(error) => Err(self.maker.why(&mut store, error)),
         }
     }
 
@@ -127,7 +127,7 @@ impl<C: Class> Mount<C> {
         store.count_use();
         let reply = match put(&mut store, &stale, ask).await {
             Ok(reply) => reply,
-            Err(error) => return Err(self.maker.why(store, error)),
+            Err(error) => return Err(self.maker.why(&mut store, error)),
         };
         self.check_size(reply.as_ref().map_or(0, A::reply_bytes))?;
         let scope = store.leave();

@@ -1,5 +1,10 @@
 //! The long-lived stores of one mount that no request is using.
 
+#![expect(
+    clippy::vec_box,
+    reason = "a store goes from the pool to its requests and back by its pointer"
+)]
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 

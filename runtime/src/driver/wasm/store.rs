@@ -158,7 +158,7 @@ impl<C> StoreMaker<C> {
     }
 
     /// What a guest's failure means.
-    pub(super) fn why(&self, mut store: Box<GuestStore>, error: wasmtime::Error) -> CallError {
+    pub(super) fn why(&self, store: &mut GuestStore, error: wasmtime::Error) -> CallError {
         self.witness.explain(&mut store.store, error)
     }
 
