@@ -6,7 +6,9 @@
     reason = "a command line program speaks to its terminal"
 )]
 
+mod loader;
 mod section;
+mod segments;
 mod wrap;
 
 use std::fs;
@@ -20,7 +22,9 @@ use palisade_contract::{CONTRACT_VERSION, PluginType};
 /// Makes a plugin's component of a core module or a component that another language's toolchain built.
 ///
 /// A core module has to export and import the functions of one of the package's worlds, as bindings that were generated
-/// from it do. A component is taken as it is. Both get the section "palisade:plugin".
+/// from it do. A component is taken as it is, but for what componentize-qjs leaves in one for JavaScript: what loaded its
+/// modules goes, and data segments that lie close together are joined where there are too many. Both get the section
+/// "palisade:plugin".
 #[derive(Debug, Parser)]
 #[command(name = "palisade-component")]
 struct Args {
@@ -82,6 +86,10 @@ fn run(args: &Args) -> Result<()> {
     let bytes = fs::read(&args.input).with_context(|| format!("could not read {shown}"))?;
     let component = wrap::component(bytes, args.plugin_type.world(), &args.wit)
         .with_context(|| format!("{shown} makes no component"))?;
+    let component = loader::removed(component)
+        .with_context(|| format!("{shown} cannot be used without what built it"))?;
+    let component = segments::joined(&component)
+        .with_context(|| format!("the data segments of {shown} cannot be joined"))?;
     let facts = section::Facts {
         plugin_type: args.plugin_type.plugin_type(),
         version: &args.version,
