@@ -19,17 +19,20 @@ pub enum Language {
     Python,
     /// Made by zig's C compiler and wit-bindgen's bindings.
     C,
+    /// Made by componentize-qjs, with the engine in it.
+    JavaScript,
 }
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Python, Self::C];
+    pub const ALL: [Self; 3] = [Self::Python, Self::C, Self::JavaScript];
 
     /// The word in names of tests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Python => "python",
             Self::C => "c",
+            Self::JavaScript => "js",
         }
     }
 
@@ -37,7 +40,15 @@ impl Language {
     pub fn profile(self) -> Profile {
         match self {
             Self::Python => Profile::Large,
-            Self::C => Profile::Ordinary,
+            Self::C | Self::JavaScript => Profile::Ordinary,
+        }
+    }
+
+    /// What has to be there to build it.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Python | Self::C => "python3 and PyPI",
+            Self::JavaScript => "node, npm and its registry",
         }
     }
 
@@ -51,7 +62,8 @@ impl Language {
         if path.is_file() {
             return true;
         }
-        let advice = "build it with `cargo xtask guests --languages`, which needs python3 and PyPI";
+        let needs = self.needs();
+        let advice = format!("build it with `cargo xtask guests --languages`, which needs {needs}");
         let required = std::env::var_os(REQUIRED_VARIABLE).is_some();
         assert!(!required, "{} is not built: {advice}", path.display());
         eprintln!("skipped: {} is not built; {advice}", path.display());

@@ -79,6 +79,7 @@ const OPENINGS: &[(&str, &str)] = &[
     (".py", "\"\"\""),
     (".c", "// "),
     (".h", "// "),
+    (".js", "// "),
 ];
 
 /// The first line of a source file is a comment that says what it is for.

@@ -1,7 +1,7 @@
-//! Builds the example plugins in other languages than Rust, with toolchains from PyPI in a Python environment of their own
-//! beneath `target/`: nothing is installed outside of it.
+//! Builds the example plugins in other languages than Rust, with toolchains from PyPI and npm's registry in folders of their
+//! own beneath `target/`: nothing is installed outside of it.
 
-mod toolchain;
+mod registry;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::guests::COMPONENT_TOOL;
 use crate::shell::{cargo, program_at_root, root, say, step, target};
-use toolchain::{Outcome, REQUIREMENTS, Toolchain};
+use registry::{NPM, Outcome, PYPI, REGISTRIES, Registry, Toolchain};
 
 /// The environment variable that makes it a failure when these plugins cannot be built; what checks everything sets it.
 const REQUIRED_VARIABLE: &str = "PALISADE_REQUIRE_LANGUAGES";
@@ -21,55 +21,84 @@ const REQUIRED_VARIABLE: &str = "PALISADE_REQUIRE_LANGUAGES";
 struct Plugin {
     /// Its folder beneath `guests/`.
     folder: &'static str,
+    /// Where its compiler comes from.
+    registry: &'static Registry,
     build: fn(&Toolchain, source: &Path, output: &Path) -> Result<Command>,
 }
 
-const PLUGINS: [Plugin; 2] = [
+static PLUGINS: [Plugin; 3] = [
     Plugin {
         folder: "kv-python",
+        registry: &PYPI,
         build: python,
     },
     Plugin {
         folder: "kv-c",
+        registry: &PYPI,
         build: c,
+    },
+    Plugin {
+        folder: "kv-js",
+        registry: &NPM,
+        build: javascript,
     },
 ];
 
-/// Builds all of them, and says where they are. Where there is no Python, or PyPI cannot be reached, that is said and left
-/// for the tests to say again, unless the environment requires them.
+/// Builds all of them, and says where they are. Where a language's toolchain cannot be had, that is said and left for the
+/// tests to say again, unless the environment requires them.
 ///
 /// # Errors
 ///
 /// When a build fails, or when they are required and cannot be built.
 pub(crate) fn build() -> Result<()> {
-    match Toolchain::set_up()? {
-        Outcome::Ready(toolchain) => build_with(&toolchain),
+    let mut ready = Vec::new();
+    for registry in REGISTRIES {
+        if let Some(toolchain) = set_up(registry)? {
+            ready.push((registry, toolchain));
+        }
+    }
+    if ready.is_empty() {
+        return Ok(());
+    }
+    build_tool()?;
+    let mut ready = ready.iter();
+    ready.try_for_each(|(registry, toolchain)| build_with(registry, toolchain))
+}
+
+fn set_up(registry: &Registry) -> Result<Option<Toolchain>> {
+    let languages = registry.languages;
+    match registry.set_up()? {
+        Outcome::Ready(toolchain) => Ok(Some(toolchain)),
         Outcome::Missing(reason) if std::env::var_os(REQUIRED_VARIABLE).is_some() => {
-            anyhow::bail!(
-                "{reason}, and {REQUIRED_VARIABLE} requires the plugins in other languages"
-            )
+            anyhow::bail!("{reason}, and {REQUIRED_VARIABLE} requires the plugins in {languages}")
         }
         Outcome::Missing(reason) => {
-            say(&format!("skip the plugins in other languages: {reason}"));
-            Ok(())
+            say(&format!("skip the plugins in {languages}: {reason}"));
+            Ok(None)
         }
     }
 }
 
-fn build_with(toolchain: &Toolchain) -> Result<()> {
-    // All executables, since cargo would choose other features for this one alone and compile what it shares again.
+/// All executables, since cargo would choose other features for this one alone and compile what it shares again.
+fn build_tool() -> Result<()> {
     step(
         "build the tool that makes components (some minutes the first time)",
         cargo(&["build", "--locked", "--workspace", "--bins"]),
-    )?;
-    PLUGINS.iter().try_for_each(|plugin| plugin.make(toolchain))
+    )
+}
+
+fn build_with(registry: &Registry, toolchain: &Toolchain) -> Result<()> {
+    PLUGINS
+        .iter()
+        .filter(|plugin| std::ptr::eq(plugin.registry, registry))
+        .try_for_each(|plugin| plugin.make(toolchain))
 }
 
 impl Plugin {
     fn make(&self, toolchain: &Toolchain) -> Result<()> {
         let source = root().join("guests").join(self.folder);
         let output = component(self.folder);
-        if is_newer(&output, &source)? {
+        if self.is_newer(&output, &source)? {
             say(&format!("{} is up to date", output.display()));
             return Ok(());
         }
@@ -80,6 +109,17 @@ impl Plugin {
             &format!("say in guests/{} what it is", self.folder),
             described(&raw, &output),
         )
+    }
+
+    /// Whether a file is there and younger than everything beneath a folder, the toolchain's versions and the ways to build.
+    fn is_newer(&self, file: &Path, folder: &Path) -> Result<bool> {
+        let changed = |path: &Path| fs::metadata(path).and_then(|it| it.modified());
+        let Ok(made) = changed(file) else {
+            return Ok(false);
+        };
+        let versions = changed(&root().join(self.registry.versions))?;
+        let ways = youngest(&root().join("xtask"))?;
+        Ok(made > versions.max(ways).max(youngest(folder)?))
     }
 }
 
@@ -115,6 +155,16 @@ fn c(toolchain: &Toolchain, source: &Path, output: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// `--sync`: the contract has no asynchronous functions, and hosts refuse what they are made of.
+fn javascript(toolchain: &Toolchain, source: &Path, output: &Path) -> Result<Command> {
+    let mut command = toolchain.command("componentize-qjs");
+    command.arg("--wit").arg(root().join("wit/v0.1.0"));
+    command.args(["--world", "secrets", "--sync"]);
+    command.arg("--js").arg(source.join("plugin.js"));
+    command.arg("--output").arg(output);
+    Ok(command)
+}
+
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -146,17 +196,6 @@ fn described(raw: &Path, output: &Path) -> Command {
     let mut command = program_at_root(program, &["--type", "secret", "--output"]);
     command.arg(output).arg(raw);
     command
-}
-
-/// Whether a file is there and younger than everything beneath a folder, the toolchains' versions and the ways to build.
-fn is_newer(file: &Path, folder: &Path) -> Result<bool> {
-    let changed = |path: &Path| fs::metadata(path).and_then(|it| it.modified());
-    let Ok(made) = changed(file) else {
-        return Ok(false);
-    };
-    let versions = changed(&root().join(REQUIREMENTS))?;
-    let ways = youngest(&root().join("xtask"))?;
-    Ok(made > versions.max(ways).max(youngest(folder)?))
 }
 
 fn youngest(folder: &Path) -> Result<SystemTime> {

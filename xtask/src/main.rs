@@ -28,7 +28,7 @@ The repository's commands:
                        parts: calls, peers, launches, load, stores, and two that take long: fairness, soak
   cargo xtask guests   build the example plugins both ways and say where they are
   cargo xtask guests --languages
-                       build those in Python and C, with toolchains from PyPI in an environment beneath target/
+                       build those in Python, C and JavaScript, with toolchains from PyPI and npm beneath target/
   cargo xtask cases    write docs/conformance.md from the cases that the suite really has
   cargo xtask help     this
 ";
