@@ -53,7 +53,7 @@ fn text() -> String {
         text.push_str(&format!("- {}\n", sentence(case)));
     }
     text.push_str(
-        "\nRun with the key-value engine in Python and in C, each with a fresh store for each request and with a pool:\n\n",
+        "\nRun with the key-value engine in Python, C and JavaScript, each with a fresh store for each request and with a pool:\n\n",
     );
     for case in other_languages::CASES {
         text.push_str(&format!("- {}\n", sentence(case)));

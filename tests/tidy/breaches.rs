@@ -49,6 +49,12 @@ pub(crate) const BREACHES: &[Breach] = &[
         plant: |root| write(root, "guests/kv-c/odd.c", "#include \"text.h\"\n"),
     },
     Breach {
+        rule: "every_source_file_opens_with_what_it_is_for",
+        what: "a module in JavaScript begins with an import",
+        names: "guests/kv-js/odd.js",
+        plant: |root| write(root, "guests/kv-js/odd.js", "import \"./kv/json.js\";\n"),
+    },
+    Breach {
         rule: "no_module_is_a_mod_rs",
         what: "a module is called mod.rs",
         names: "runtime/src/odd/mod.rs",
