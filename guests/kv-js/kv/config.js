@@ -5,6 +5,7 @@
 
 import * as answers from "./answers.js";
 import * as fields from "./fields.js";
+import * as json from "./json.js";
 import * as moments from "./moments.js";
 import { Path, written } from "./routes.js";
 import * as transactions from "./transactions.js";
@@ -42,9 +43,9 @@ function load(view) {
   if (stored === null) return defaults();
   try {
     return {
-      maxVersions: fields.whole(stored.max_versions),
+      maxVersions: json.whole(stored.max_versions),
       casRequired: stored.cas_required,
-      deleteVersionAfter: fields.whole(stored.delete_version_after),
+      deleteVersionAfter: json.whole(stored.delete_version_after),
     };
   } catch {
     throw damaged();

@@ -4,8 +4,7 @@
 //     versions/KEY/3     the data of one version, written once and never changed
 
 import * as answers from "./answers.js";
-import { whole } from "./fields.js";
-import { quote } from "./json.js";
+import { quote, whole } from "./json.js";
 import * as moments from "./moments.js";
 import * as transactions from "./transactions.js";
 
@@ -113,7 +112,7 @@ export function load(key, view) {
 
 function fromStored(stored) {
   const versions = Object.entries(stored.versions).map(([number, version]) => [
-    whole(number),
+    BigInt(number),
     new Version({
       created: moment(version.created),
       deleted: version.deleted && moment(version.deleted),
