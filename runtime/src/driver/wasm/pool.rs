@@ -70,7 +70,7 @@ impl Pool {
     /// Takes a store back, unless it is worn out, somebody waits for its place, it is from an older era or there are
     /// enough.
     pub(super) fn give(self: &Arc<Self>, store: Box<GuestStore>, taken: Era) {
-        let is_worn = store.uses() >= self.uses_max || store.age() >= self.age_max;
+        let is_worn = store.uses() >= self.uses_max || store.age_when_asked() >= self.age_max;
         let (refused, needs_watch) = self.with(|inner| {
             let has_room =
                 !inner.closed && inner.era == taken.0 && inner.idle.len() < self.idle_max;

@@ -76,6 +76,11 @@ impl Recorder {
         last.micros = micros;
     }
 
+    /// When the guest was last asked something.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// How long the guest has been running.
     pub(super) fn ran(&self) -> Duration {
         self.begun.elapsed()

@@ -244,9 +244,10 @@ impl GuestStore {
         self.born
     }
 
-    /// How old it is.
-    pub(super) fn age(&self) -> Duration {
-        self.born.elapsed()
+    /// How old it was when it was last asked.
+    pub(super) fn age_when_asked(&self) -> Duration {
+        let asked = self.store.data().recorder.begun();
+        asked.duration_since(self.born)
     }
 
     /// Bytes of its memories and tables.
