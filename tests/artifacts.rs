@@ -144,7 +144,7 @@ fn every_component_says_once_what_it_is() {
 
 /// Where they are built; what the suite for conformance skips is skipped here too.
 #[test]
-fn a_component_in_another_language_imports_the_package_alone_and_says_once_what_it_is() {
+fn a_component_in_another_language_imports_no_more_than_it_needs_and_says_once_what_it_is() {
     for language in Language::ALL.into_iter().filter(|it| it.is_built()) {
         let bytes = std::fs::read(language.component()).expect("it is built");
         let content = Content::of(&bytes);
@@ -152,6 +152,9 @@ fn a_component_in_another_language_imports_the_package_alone_and_says_once_what_
             .imports
             .iter()
             .filter(|name| !name.starts_with("palisade:plugin/"))
+            // The engine of JavaScript has a C library of its own; what that imports is granted or stubbed, or the component
+            // would not be registered.
+            .filter(|name| language != Language::JavaScript || !name.starts_with("wasi:"))
             .collect();
         assert!(strange.is_empty(), "{language:?}: {strange:?}");
         let [section] = content.sections.as_slice() else {

@@ -63,7 +63,7 @@ impl Scope {
     /// others are told. A direct scope has nothing left to commit. Afterwards every other handle to the call, and every
     /// transaction left open, is refused.
     ///
-    /// Where something is to be written, a deadline that has passed before is a timeout, and nothing is written. Once the writes are handed to the store
+    /// A deadline that has passed before is a timeout, and nothing is written. Once the writes are handed to the store
     /// they are carried through even if the caller goes away, so an answer may come a little after the deadline rather
     /// than say of writes that are there that they are not.
     ///
@@ -72,15 +72,15 @@ impl Scope {
     /// [`CallError::Conflict`] when something a transaction of this call read has changed since.
     pub async fn commit(self, origin: StoreId) -> Result<(), CallError> {
         let call = self.call;
-        let Some(commit) = call.take_commit() else {
-            return Ok(());
-        };
         if call.deadline.left().is_zero() {
             return Err(CallError::Timeout {
                 plugin: call.services.label().to_owned(),
                 limit: call.deadline.limit(),
             });
         }
+        let Some(commit) = call.take_commit() else {
+            return Ok(());
+        };
         let patience = Deadline::after(call.deadline.left() + COMMIT_GRACE);
         let submitted = call.services.submit(commit, origin);
         match patience.wait_for(submitted).await {
