@@ -61,7 +61,6 @@ pub(crate) use inspect::inspect;
 pub(crate) use jobs::{inspect_artifact, survey_artifact};
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -81,7 +80,6 @@ use threads::GuestThreads;
 #[derive(Clone)]
 pub struct WasmDriver {
     workers: Workers,
-    timeouts: Timeouts,
     ordinary: Engine<Ordinary>,
     large: Engine<Large>,
     queue: Arc<CompileQueue>,
@@ -95,17 +93,16 @@ struct Premises {
     /// The folders that an entry may be granted lie beneath it.
     folders: Option<FolderRoot>,
     budgets: Budgets,
-    /// For each step of starting up.
-    step_limit: Duration,
+    timeouts: Timeouts,
 }
 
 impl Premises {
-    fn new(step_limit: Duration) -> std::io::Result<Self> {
+    fn new(timeouts: Timeouts) -> std::io::Result<Self> {
         Ok(Self {
             threads: Arc::new(GuestThreads::start()?),
             folders: None,
             budgets: Budgets::default(),
-            step_limit,
+            timeouts,
         })
     }
 }
@@ -117,7 +114,7 @@ impl Clone for Premises {
             threads: Arc::clone(&self.threads),
             folders: self.folders.clone(),
             budgets: Budgets::default(),
-            step_limit: self.step_limit,
+            timeouts: self.timeouts.clone(),
         }
     }
 }
@@ -153,10 +150,9 @@ impl WasmDriver {
     ///
     /// When no thread can be started or the address space not be reserved; a limit on virtual memory is the usual cause.
     pub fn new(workers: Workers, timeouts: Timeouts) -> Result<Self, LaunchError> {
-        let premises = Premises::new(timeouts.startup_call).map_err(unusable)?;
+        let premises = Premises::new(timeouts).map_err(unusable)?;
         Ok(Self {
             workers,
-            timeouts,
             ordinary: Engine::of_process()?,
             large: Engine::of_process()?,
             queue: Arc::default(),
@@ -203,7 +199,7 @@ impl WasmDriver {
     ) -> Result<Arc<Compiled<C>>, LaunchError> {
         let order = Order {
             workers: self.workers.clone(),
-            timeouts: self.timeouts.clone(),
+            timeouts: self.premises.timeouts.clone(),
             shared: engine.shared.clone(),
             queue: Arc::clone(&self.queue),
             disk: Arc::clone(&self.disk),

@@ -89,11 +89,6 @@ impl Deadline {
     }
 }
 
-/// Looks whether `work` is ready, and says so at once either way.
-pub(super) async fn poll_once<F: Future>(mut work: Pin<&mut F>) -> Poll<F::Output> {
-    poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,16 +1,15 @@
 //! What the host offers one mount: made once, bound to its part of the store, handed to every driver.
 
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use palisade_contract::SystemView;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::crashes::Crashes;
-use super::deadline::poll_once;
 use super::output::PluginLog;
 use super::scope::Mode;
 use super::system::MountSystem;
@@ -203,7 +202,7 @@ impl MountServices {
             Ok(())
         });
         // A store in memory is done at once, and needs no task.
-        if let Poll::Ready(done) = poll_once(work.as_mut()).await {
+        if let Some(done) = work.as_mut().now_or_never() {
             return done;
         }
         let runtime = self.runtime.clone().or_else(|| Handle::try_current().ok());

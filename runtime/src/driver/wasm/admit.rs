@@ -191,8 +191,7 @@ impl<'a> Interface<'a> {
 mod tests {
     use super::*;
     use crate::catalog::Structure;
-
-    const BACKEND: &str = "palisade:plugin/backend@0.1.0";
+    use crate::driver::wasm::exports::BACKEND;
 
     fn found(imports: &[&str], exports: &[&str]) -> Survey {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

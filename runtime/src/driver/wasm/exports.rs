@@ -16,7 +16,7 @@ use super::bindings::palisade::plugin::types::PluginError;
 use super::messages::{Request, Response};
 
 /// The interface that they are in.
-const BACKEND: &str = "palisade:plugin/backend@0.1.0";
+pub(super) const BACKEND: &str = "palisade:plugin/backend@0.1.0";
 
 /// What can be asked of a component.
 pub(super) struct Exports {

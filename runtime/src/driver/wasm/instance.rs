@@ -47,7 +47,7 @@ impl<C: Class> WasmInstance<C> {
             threads,
             folders,
             budgets,
-            step_limit,
+            timeouts,
         } = premises;
         let entry = format!("{}/{}", plan.plugin_type, plan.label);
         let folders = Granted::open(
@@ -60,9 +60,9 @@ impl<C: Class> WasmInstance<C> {
         let place = threads.place(plan.limits.profile, folders.has_folders());
         let plugin_type = plan.plugin_type;
         let mount = Arc::new(mount(plan, &entry, engine, compiled, folders, budgets));
-        let description = describe(&mount, &place, *step_limit).await?;
+        let description = describe(&mount, &place, timeouts.startup_call).await?;
         check_description(&mount.label, plugin_type, &compiled.facts, &description)?;
-        set_up(&mount, &place, *step_limit).await?;
+        set_up(&mount, &place, timeouts.startup_call).await?;
         Ok(Self {
             mount,
             place,

@@ -22,7 +22,7 @@ use crate::driver::Instance;
 use crate::driver::testing::{plan, services, services_over};
 use crate::services::{Deadline, MountServices};
 use crate::store::Store;
-use crate::{CallError, Crash, ErrorKind, LaunchError, Limits};
+use crate::{CallError, Crash, ErrorKind, LaunchError, Limits, Timeouts};
 use palisade_contract::{Json, Operation, Request, Response, Storage};
 
 /// A guest enabled at a mount of its own.
@@ -94,7 +94,11 @@ async fn load_and_start_over<C: Class>(
     let shared = Shared::<C>::of_process().unwrap();
     let loaded = Loaded::from_work(&OwnWork::from_worker(answer), &shared).unwrap();
     let plan = plan(limits, Arc::clone(&services));
-    let premises = Premises::new(Duration::from_secs(5)).unwrap();
+    let timeouts = Timeouts {
+        startup_call: Duration::from_secs(5),
+        ..Timeouts::default()
+    };
+    let premises = Premises::new(timeouts).unwrap();
     let instance = WasmInstance::start(plan, &shared, &loaded, &premises).await?;
     Ok(Running { instance, services })
 }
