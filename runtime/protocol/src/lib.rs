@@ -8,6 +8,7 @@ pub mod convert;
 pub mod env;
 pub mod handshake;
 pub mod joined;
+pub mod late_pongs;
 pub mod log_line;
 pub mod quiet;
 pub mod version;

@@ -2,34 +2,31 @@
 //!
 //! Which mount a call belongs to is decided by the socket it comes in on. What a plugin sends decides nothing.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream;
+use palisade_protocol::late_pongs::LatePongs;
 use palisade_protocol::plugin::ConnInfo;
 use palisade_protocol::plugin::grpc_broker_client::GrpcBrokerClient;
 use palisade_protocol::quiet::QuietStream;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_util::either::Either;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
-use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::Connected;
 
 use super::channel::is_of;
 use super::output::Task;
 use super::run_dir::RunDir;
+use super::services::Services;
+use super::serving::serve;
 use super::wire::Wire;
 
 /// How long a connection may take for its TLS handshake.
@@ -37,9 +34,6 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections of one instance at once. Plugins hold one, and a second for a moment when they reconnect.
 const CONNECTIONS_MAX: usize = 8;
-
-/// Calls into the host that one connection may have under way.
-const CALLS_MAX: u32 = 64;
 
 /// Announcements that wait for the stream; each instance makes one.
 const ANNOUNCEMENTS_MAX: usize = 64;
@@ -78,19 +72,19 @@ impl Broker {
     }
 
     /// Listens for one instance, and tells the plugin where.
-    pub(super) async fn serve(&self, services: Routes) -> Result<Brokered, BrokerError> {
+    pub(super) async fn serve(&self, services: Services) -> Result<Brokered, BrokerError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let path = self.directory.path().join(format!("host{id}"));
         let listener = UnixListener::bind(&path)?;
         self.directory.share_socket(&path)?;
+        let stop = CancellationToken::new();
         let acceptor = Acceptor {
+            services,
             tls: self.tls.clone(),
             process: self.process,
+            stop: stop.clone(),
         };
-        let (connections, incoming) = mpsc::channel(CONNECTIONS_MAX);
-        let (stop, stopped) = oneshot::channel();
-        let accepting = Task::spawn(acceptor.run(listener, connections));
-        tokio::spawn(answer(services, incoming, stopped));
+        let accepting = Task::spawn(acceptor.run(listener));
         let announcement = ConnInfo {
             service_id: id,
             network: "unix".to_owned(),
@@ -105,7 +99,7 @@ impl Broker {
             id,
             path,
             _accepting: accepting,
-            _stop: stop,
+            _stop: stop.drop_guard(),
         })
     }
 }
@@ -115,7 +109,7 @@ pub(super) struct Brokered {
     id: u32,
     path: PathBuf,
     _accepting: Task,
-    _stop: oneshot::Sender<()>,
+    _stop: DropGuard,
 }
 
 impl Brokered {
@@ -154,108 +148,47 @@ async fn hold_stream(wire: Wire, announcements: mpsc::Receiver<ConnInfo>) -> Res
     Ok(())
 }
 
+/// Takes the plugin's connections for one instance.
 struct Acceptor {
+    services: Services,
     /// None in plain text, for a plugin that is only asked what it is.
     tls: Option<TlsAcceptor>,
     process: u32,
+    stop: CancellationToken,
 }
 
 impl Acceptor {
     /// Accepts for as long as the instance lives: a plugin may come back on a new connection after a pause.
-    async fn run(self, listener: UnixListener, connections: mpsc::Sender<Accepted>) {
+    async fn run(self, listener: UnixListener) {
+        let acceptor = Arc::new(self);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         while let Ok(place) = Arc::clone(&places).acquire_owned().await {
             let Ok((stream, _)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            if is_of(&stream, self.process) {
-                let tls = self.tls.clone();
-                tokio::spawn(admit(tls, stream, place, connections.clone()));
+            if is_of(&stream, acceptor.process) {
+                let acceptor = Arc::clone(&acceptor);
+                tokio::spawn(async move {
+                    // A connection that fails is the plugin's loss.
+                    let _ = acceptor.serve(stream).await;
+                    drop(place);
+                });
             }
         }
     }
-}
 
-/// One handshake in a task of its own, so that one that stalls keeps nobody waiting.
-async fn admit(
-    tls: Option<TlsAcceptor>,
-    stream: UnixStream,
-    place: OwnedSemaphorePermit,
-    connections: mpsc::Sender<Accepted>,
-) {
-    let secured = async {
+    /// One connection in a task of its own, so that a handshake that stalls keeps nobody waiting.
+    async fn serve(&self, stream: UnixStream) -> Result<(), Box<dyn Error + Send + Sync>> {
         let stream = QuietStream::new(stream)?;
-        match tls {
-            Some(tls) => tls.accept(stream).await.map(Either::Left),
-            None => Ok(Either::Right(stream)),
+        let (services, stop) = (self.services.clone(), self.stop.clone());
+        match &self.tls {
+            Some(tls) => {
+                let stream = timeout(TLS_TIMEOUT, tls.accept(stream)).await??;
+                serve(LatePongs::of_client(stream), services, stop).await?;
+            }
+            None => serve(stream, services, stop).await?,
         }
-    };
-    if let Ok(Ok(stream)) = timeout(TLS_TIMEOUT, secured).await {
-        let _ = connections
-            .send(Accepted {
-                stream,
-                _place: place,
-            })
-            .await;
-    }
-}
-
-async fn answer(
-    services: Routes,
-    incoming: mpsc::Receiver<Accepted>,
-    stopped: oneshot::Receiver<()>,
-) {
-    let incoming = stream::unfold(incoming, |mut incoming| async move {
-        let next = incoming.recv().await?;
-        Some((io::Result::Ok(next), incoming))
-    });
-    let served = Server::builder()
-        .max_concurrent_streams(CALLS_MAX)
-        .add_routes(services)
-        .serve_with_incoming_shutdown(Box::pin(incoming), async {
-            let _ = stopped.await;
-        });
-    // A connection that fails is the plugin's loss.
-    let _ = served.await;
-}
-
-/// An accepted connection, and its place among those there may be.
-struct Accepted {
-    stream: Either<TlsStream<QuietStream>, QuietStream>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Connected for Accepted {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Accepted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Accepted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use palisade_protocol::cert::{self, Identity, PeerCertificate, SERVER_NAME};
 use palisade_protocol::health::HealthCheckRequest;
 use palisade_protocol::health::health_check_response::ServingStatus;
 use palisade_protocol::health::health_client::HealthClient;
+use palisade_protocol::late_pongs::LatePongs;
 use palisade_protocol::quiet::QuietStream;
 use palisade_protocol::{HEALTH_SERVICE, cert::CertError};
 use rustls::ServerConfig;
@@ -77,7 +78,7 @@ async fn dial(
     }
     let stream = QuietStream::new(stream).map_err(ConnectFault::Socket)?;
     let opened = match tls {
-        Some(tls) => Wire::open(secured(stream, tls).await?).await,
+        Some(tls) => Wire::open(LatePongs::of_server(secured(stream, tls).await?)).await,
         None => Wire::open(stream).await,
     };
     opened.map_err(ConnectFault::Http2)

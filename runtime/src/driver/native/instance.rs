@@ -52,7 +52,7 @@ impl NativeInstance {
         let process = place.process();
         let client = Client::new(process.wire(), &limits);
         let services = InstanceServices::new(services, limits.request_timeout);
-        let brokered = process.broker().serve(services.routes()).await;
+        let brokered = process.broker().serve(services.served()).await;
         let brokered = brokered.map_err(|fault| startup.failed(fault))?;
         // From here on the plugin may know it.
         let seat = Seat::new(client, place);

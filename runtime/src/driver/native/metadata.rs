@@ -8,10 +8,10 @@ use std::time::Duration;
 use palisade_contract::{Description, SetupConfig};
 use palisade_protocol::pb;
 use tokio::time::{Instant, timeout};
-use tonic::service::Routes;
 
 use super::client::Client;
 use super::process::NativeProcess;
+use super::services::Services;
 use super::startup::Startup;
 use crate::{LaunchError, Limits};
 
@@ -71,7 +71,7 @@ async fn describe(
     startup: &Startup<'_>,
 ) -> Result<Description, LaunchError> {
     // Its setup dials this, and finds every service unimplemented.
-    let brokered = process.broker().serve(Routes::default()).await;
+    let brokered = process.broker().serve(Services::none()).await;
     let brokered = brokered.map_err(|fault| startup.failed(fault))?;
     let client = Client::new(process.wire(), &Limits::default());
     client

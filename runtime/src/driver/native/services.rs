@@ -2,6 +2,7 @@
 //! what it takes of Vault's plugins without using it.
 
 mod notices;
+mod routes;
 mod storage;
 mod system;
 
@@ -9,20 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use palisade_protocol::pb::events_server::EventsServer;
-use palisade_protocol::pb::observations_server::ObservationsServer;
-use palisade_protocol::pb::storage_server::StorageServer;
-use palisade_protocol::pb::system_view_server::SystemViewServer;
 use tonic::metadata::MetadataMap;
-use tonic::service::Routes;
 use tonic::{Code, Status};
+
+pub(super) use routes::{Answer, Services};
 
 use super::transactions::Transactions;
 use crate::services::{Cursor, Deadline, MountServices, News, Scope, Untold};
-
-/// The largest message that a plugin may send to the host, in bytes: a stored value of the largest size and more, so
-/// that one which is too large is refused by storage, with its words.
-const MESSAGE_BYTES_MAX: usize = 72 << 20;
 
 /// The longest text that a call carries as its deadline, by the protocol: eight digits and a unit.
 const TIMEOUT_CHARS_MAX: usize = 9;
@@ -69,17 +63,9 @@ impl InstanceServices {
         }
     }
 
-    /// The services as the plugin finds them. Calls to the system view that only Vault's hosts know are answered UNIMPLEMENTED.
-    pub(super) fn routes(&self) -> Routes {
-        let storage = StorageServer::new(self.clone())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(palisade_protocol::MESSAGE_BYTES_MAX);
-        let system =
-            SystemViewServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Routes::new(storage)
-            .add_service(system)
-            .add_service(EventsServer::new(self.clone()))
-            .add_service(ObservationsServer::new(self.clone()))
+    /// The services as the plugin finds them.
+    pub(super) fn served(&self) -> Services {
+        Services::of(self)
     }
 
     /// Moves on to a later phase.

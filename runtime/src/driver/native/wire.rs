@@ -34,10 +34,10 @@ use exchange::Exchange;
 use turn::Line;
 
 /// HTTP/2 windows of a connection between two processes of one machine: a body of some size does not wait for updates.
-const WINDOW_BYTES: u32 = 1 << 20;
+pub(super) const WINDOW_BYTES: u32 = 1 << 20;
 
-/// The most that the names and values of an answer's headers may have, in bytes.
-const HEADERS_BYTES_MAX: u32 = 16 << 10;
+/// The most that the names and values of a message's headers may have, in bytes.
+pub(super) const HEADERS_BYTES_MAX: u32 = 16 << 10;
 
 /// Streams that are opened before the peer has said how many it admits.
 const UNANNOUNCED_STREAMS_MAX: usize = 100;

@@ -13,6 +13,7 @@ use super::driver::Driver;
 use super::held::Held;
 use super::seat::Seat;
 use super::seats::Role;
+use crate::driver::native::frames;
 use crate::driver::native::output::Task;
 
 /// Data and trailers as they come. Dropping it before its end resets the stream.
@@ -80,18 +81,5 @@ fn poll_frame(
     stream: &mut Held<RecvStream>,
     context: &mut Context<'_>,
 ) -> Poll<Result<Option<Frame<Bytes>>, WireError>> {
-    let stream = stream.get()?;
-    match ready!(stream.poll_data(context)) {
-        Some(Ok(data)) => {
-            // The peer may send as much again; that it was taken cannot fail.
-            let _ = stream.flow_control().release_capacity(data.len());
-            Poll::Ready(Ok(Some(Frame::data(data))))
-        }
-        Some(Err(fault)) => Poll::Ready(Err(WireError::broken(fault))),
-        None => {
-            let trailers = ready!(stream.poll_trailers(context));
-            let trailers = trailers.map_err(WireError::broken)?;
-            Poll::Ready(Ok(trailers.map(Frame::trailers)))
-        }
-    }
+    frames::poll(stream.get()?, context).map_err(WireError::broken)
 }
