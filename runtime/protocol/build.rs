@@ -34,10 +34,23 @@ const SECRETS: [&str; 19] = [
     ".plugin.StdioData",
 ];
 
+/// Fields that are large in memory, whatever is in them: calls are moved from layer to layer.
+const LARGE: [&str; 3] = [
+    ".pb.HandleExistenceCheckArgs.request",
+    ".pb.HandleRequestArgs.request",
+    ".pb.HandleRequestReply.response",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let files = protox::compile(PROTOS, ["proto"])?;
-    tonic_prost_build::configure()
+    let generated = LARGE
+        .iter()
+        .fold(tonic_prost_build::configure(), |generated, field| {
+            generated.boxed(field)
+        });
+    generated
+        .codec_path("crate::codec::Codec")
         .btree_map(".")
         .skip_debug(SECRETS)
         .emit_rerun_if_changed(false)

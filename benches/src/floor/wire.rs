@@ -167,7 +167,7 @@ impl Backend for FarEnd {
             ..pb::Response::default()
         };
         Ok(Response::new(pb::HandleRequestReply {
-            response: Some(response),
+            response: Some(Box::new(response)),
             err: None,
         }))
     }

@@ -1,9 +1,11 @@
 //! The wire contract between a secrets server and its native plugins, for both halves: go-plugin's handshake, broker
 //! and certificates, and the gRPC services of OpenBao's logical backends and database plugins.
 //!
-//! Nothing here opens or dials anything: what there is of I/O are two streams that both halves put around theirs. What comes from a peer is untrusted: every parser has caps, and none panics.
+//! Nothing here opens or dials anything: what there is of I/O are streams that both halves put around theirs. What comes from
+//! a peer is untrusted: every parser has caps, and none panics.
 
 pub mod cert;
+pub mod codec;
 pub mod convert;
 pub mod env;
 pub mod handshake;

@@ -44,10 +44,10 @@ mod tests {
     fn a_printed_message_shows_no_secret() {
         let request = pb::HandleRequestArgs {
             storage_id: 0,
-            request: Some(pb::Request {
+            request: Some(Box::new(pb::Request {
                 data: "hunter2".to_owned(),
                 ..Default::default()
-            }),
+            })),
         };
         assert!(!format!("{request:?}").contains("hunter2"));
     }

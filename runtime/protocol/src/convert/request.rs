@@ -70,7 +70,7 @@ impl From<Request> for pb::HandleRequestArgs {
     fn from(request: Request) -> Self {
         Self {
             storage_id: 0,
-            request: Some(request.into()),
+            request: Some(Box::new(request.into())),
         }
     }
 }
@@ -79,9 +79,8 @@ impl TryFrom<pb::HandleRequestArgs> for Request {
     type Error = ConvertError;
 
     fn try_from(args: pb::HandleRequestArgs) -> Result<Self, ConvertError> {
-        args.request
-            .ok_or(ConvertError::Missing("request"))?
-            .try_into()
+        let request = args.request.ok_or(ConvertError::Missing("request"))?;
+        (*request).try_into()
     }
 }
 
@@ -89,7 +88,7 @@ impl From<Request> for pb::HandleExistenceCheckArgs {
     fn from(request: Request) -> Self {
         Self {
             storage_id: 0,
-            request: Some(request.into()),
+            request: Some(Box::new(request.into())),
         }
     }
 }
@@ -98,9 +97,8 @@ impl TryFrom<pb::HandleExistenceCheckArgs> for Request {
     type Error = ConvertError;
 
     fn try_from(args: pb::HandleExistenceCheckArgs) -> Result<Self, ConvertError> {
-        args.request
-            .ok_or(ConvertError::Missing("request"))?
-            .try_into()
+        let request = args.request.ok_or(ConvertError::Missing("request"))?;
+        (*request).try_into()
     }
 }
 

@@ -82,7 +82,7 @@ impl From<pb::ResponseWrapInfo> for ResponseWrapInfo {
 pub fn response_to_reply(result: Result<Option<Response>, PluginError>) -> pb::HandleRequestReply {
     match result {
         Ok(response) => pb::HandleRequestReply {
-            response: response.map(Into::into),
+            response: response.map(|response| Box::new(response.into())),
             err: None,
         },
         Err(error) => pb::HandleRequestReply {
@@ -102,7 +102,10 @@ pub fn response_to_reply(result: Result<Option<Response>, PluginError>) -> pb::H
 pub fn response_from_reply(
     reply: pb::HandleRequestReply,
 ) -> Result<Result<Option<Response>, PluginError>, ConvertError> {
-    let response = reply.response.map(TryInto::try_into).transpose()?;
+    let response = reply
+        .response
+        .map(|response| (*response).try_into())
+        .transpose()?;
     let answer = super::plugin_error(reply.err);
     Ok(match (answer, response) {
         (Err(error), Some(response)) => Err(in_the_words_of(&response, error)),

@@ -428,7 +428,7 @@ fn an_odd_duration_is_taken_for_its_harmless_neighbour() {
 #[test]
 fn an_unreadable_response_wins_over_the_error_beside_it() {
     let reply = pb::HandleRequestReply {
-        response: Some(pb::Response::default()),
+        response: Some(Box::default()),
         err: Some(PluginError::unsupported_path().into()),
     };
     assert!(response_from_reply(reply).is_err());
@@ -439,7 +439,7 @@ fn an_error_is_told_in_the_words_of_the_response_beside_it() {
     let reply = |text: &str, error: PluginError| {
         let response = Response::with_data(Json::from_text(text));
         let reply = pb::HandleRequestReply {
-            response: Some(response.into()),
+            response: Some(Box::new(response.into())),
             err: Some(error.into()),
         };
         response_from_reply(reply)
