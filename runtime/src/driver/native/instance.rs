@@ -15,7 +15,7 @@ use super::client::Client;
 use super::process::NativeProcess;
 use super::processes::{Departure, Place};
 use super::seat::Seat;
-use super::services::{InstanceServices, Phase};
+use super::services::{InstanceServices, Phase, Services};
 use super::startup::Startup;
 use crate::driver::{Exit, Instance, LaunchPlan, StartTimes};
 use crate::services::{Changes, Deadline, Untold};
@@ -52,7 +52,7 @@ impl NativeInstance {
         let process = place.process();
         let client = Client::new(process.wire(), &limits);
         let services = InstanceServices::new(services, limits.request_timeout);
-        let brokered = process.broker().serve(services.served()).await;
+        let brokered = process.broker().serve(Services::Of(services.clone())).await;
         let brokered = brokered.map_err(|fault| startup.failed(fault))?;
         // From here on the plugin may know it.
         let seat = Seat::new(client, place);

@@ -71,7 +71,7 @@ async fn describe(
     startup: &Startup<'_>,
 ) -> Result<Description, LaunchError> {
     // Its setup dials this, and finds every service unimplemented.
-    let brokered = process.broker().serve(Services::none()).await;
+    let brokered = process.broker().serve(Services::None).await;
     let brokered = brokered.map_err(|fault| startup.failed(fault))?;
     let client = Client::new(process.wire(), &Limits::default());
     client

@@ -5,6 +5,7 @@ mod notices;
 mod routes;
 mod storage;
 mod system;
+mod unary;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,7 +14,8 @@ use std::time::Duration;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-pub(super) use routes::{Answer, Services};
+pub(super) use routes::Services;
+pub(super) use unary::{Answer, Call};
 
 use super::transactions::Transactions;
 use crate::services::{Cursor, Deadline, MountServices, News, Scope, Untold};
@@ -61,11 +63,6 @@ impl InstanceServices {
                 news,
             }),
         }
-    }
-
-    /// The services as the plugin finds them.
-    pub(super) fn served(&self) -> Services {
-        Services::of(self)
     }
 
     /// Moves on to a later phase.

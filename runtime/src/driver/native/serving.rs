@@ -7,21 +7,20 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, Stream};
 use h2::server::{Builder, SendResponse};
-use h2::{Reason, RecvStream};
-use http_body::{Body as _, Frame};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use palisade_protocol::joined::Joined;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
+use tonic::Status;
 
-use super::frames;
-use super::services::{Answer, Services};
+use super::services::{Answer, Call, Services};
 use super::wire::{HEADERS_BYTES_MAX, WINDOW_BYTES};
 
 /// Calls into the host that one connection may have under way.
@@ -53,8 +52,7 @@ pub(super) async fn serve(
                     return Poll::Ready(Ok(()));
                 };
                 let (request, respond) = call?;
-                let answer = services.call(request.map(Question));
-                calls.push(attend(answer, respond));
+                calls.push(attend(services.call(request), respond));
             }
             if !any_ends(Pin::new(&mut calls), context) {
                 return Poll::Pending;
@@ -74,59 +72,40 @@ fn any_ends(mut calls: Pin<&mut impl Stream>, context: &mut Context<'_>) -> bool
 }
 
 /// One call, until h2 has its answer or the plugin does not want it any more.
-async fn attend(mut answer: Answer, mut respond: SendResponse<Bytes>) {
-    let answered = poll_fn(|context| match answer.as_mut().poll(context) {
-        Poll::Ready(Ok(answer)) => Poll::Ready(Some(answer)),
+async fn attend(mut call: Call, mut respond: SendResponse<Bytes>) {
+    let answered = poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => respond.poll_reset(context).map(|_| None),
     });
     if let Some(answer) = answered.await {
         // What cannot be sent has nobody who waits for it.
-        let _ = send(answer, respond).await;
+        let _ = send(answer, respond);
     }
 }
 
-/// Hands an answer to h2: its one message is in memory already, so h2 may have all of it before the plugin takes it.
-async fn send(
-    answer: http::Response<Body>,
-    mut respond: SendResponse<Bytes>,
-) -> Result<(), h2::Error> {
-    let (head, mut body) = answer.into_parts();
-    let is_all = body.is_end_stream();
-    let mut stream = respond.send_response(http::Response::from_parts(head, ()), is_all)?;
-    if is_all {
-        return Ok(());
-    }
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        match frame.map(Frame::into_data) {
-            Ok(Ok(data)) => stream.send_data(data, false)?,
-            Ok(Err(frame)) => {
-                return stream.send_trailers(frame.into_trailers().unwrap_or_default());
-            }
-            Err(_) => {
-                stream.send_reset(Reason::INTERNAL_ERROR);
-                return Ok(());
-            }
+/// Hands an answer to h2: its message is in memory already, so h2 may have all of it before the plugin takes it.
+fn send(answer: Answer, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
+    match answer {
+        Ok(message) => {
+            let mut stream = respond.send_response(head(), false)?;
+            stream.send_data(message, false)?;
+            stream.send_trailers(succeeded())
         }
+        Err(status) => respond.send_response(status.into_http(), true).map(drop),
     }
-    stream.send_data(Bytes::new(), true)
 }
 
-/// The body of a call.
-pub(super) struct Question(RecvStream);
+/// What goes before a message.
+fn head() -> http::Response<()> {
+    let mut head = http::Response::new(());
+    let headers = head.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    head
+}
 
-impl http_body::Body for Question {
-    type Data = Bytes;
-    type Error = h2::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        let frame = ready!(frames::poll(&mut self.0, context));
-        Poll::Ready(frame.transpose())
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
+/// What goes after it.
+fn succeeded() -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    trailers
 }
