@@ -6,7 +6,7 @@
 //! HTTP/2 wants every ping answered and does not say when. Here one that measures is handed on with the first data that
 //! comes a tenth of a second later, so that there are ten of them a second at most; the windows still grow.
 //!
-//! Sources: `internal/transport/bdp_estimator.go` of grpc-go; RFC 9113, sections 3.4, 4.1 and 6.7.
+//! Sources: `internal/transport/bdp_estimator.go` of grpc-go; RFC 9113, sections 3.4, 4.1, 6.7 and 6.10.
 
 use std::io;
 use std::ops::Range;
@@ -27,6 +27,12 @@ const PING_BYTES: usize = HEAD_BYTES + 8;
 
 /// A ping that measures: eight bytes of payload, type 6, no flags, stream 0, and what grpc-go knows it by.
 const MEASURING: [u8; PING_BYTES] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 2, 4, 16, 16, 9, 14, 7, 7];
+
+/// The frames with headers, and their flag for the end of a block.
+const HEADERS: u8 = 1;
+const PUSH_PROMISE: u8 = 5;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
 
 /// What a client's side begins with, in bytes.
 const PREFACE_BYTES: usize = 24;
@@ -67,6 +73,8 @@ struct Frames {
     come: usize,
     /// What of the beginning may pass and has not yet.
     released: Range<usize>,
+    /// Whether the frame that passed last left a block of headers open, which only its own continuation may follow.
+    in_headers: bool,
     /// Since when a ping is held.
     held_since: Option<Instant>,
 }
@@ -90,7 +98,7 @@ impl Frames {
 
     /// Takes bytes of the next frame's beginning; none where a ping that was held goes first.
     fn begin(&mut self, bytes: &[u8]) -> usize {
-        if self.come == 0 && self.is_due() {
+        if self.come == 0 && !self.in_headers && self.is_due() {
             self.held_since = None;
             self.beginning = MEASURING;
             self.come = PING_BYTES;
@@ -107,6 +115,7 @@ impl Frames {
         match self.come {
             HEAD_BYTES if !self.may_be_measuring() => {
                 self.passing = self.payload_bytes();
+                self.in_headers = self.opens_headers();
                 self.release();
             }
             PING_BYTES if self.beginning == MEASURING && self.held_since.is_none() => {
@@ -147,6 +156,12 @@ impl Frames {
     /// Whether a whole head is that of a ping which may be one that measures.
     fn may_be_measuring(&self) -> bool {
         self.come >= HEAD_BYTES && self.beginning[..HEAD_BYTES] == MEASURING[..HEAD_BYTES]
+    }
+
+    /// Whether a whole head is that of a frame with headers, and more of them are to come.
+    fn opens_headers(&self) -> bool {
+        let [_, _, _, kind, flags, ..] = self.beginning;
+        matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) && flags & END_HEADERS == 0
     }
 
     fn payload_bytes(&self) -> usize {
@@ -233,7 +248,7 @@ mod tests {
     #[test]
     fn a_ping_that_measures_is_held_and_comes_later_before_a_frame() {
         let mut frames = Frames::default();
-        let (one, other) = (frame(0, b"one"), frame(1, b"other"));
+        let (one, other) = (frame(0, b"one"), frame(8, b"other"));
         let first = passed(&mut frames, &[&one, &MEASURING, &other], 64);
         assert_eq!(first, [one.clone(), other.clone()].concat());
         let since = frames.held_since.expect("it is held");
@@ -241,6 +256,36 @@ mod tests {
         let second = passed(&mut frames, &[&one, &other], 64);
         assert_eq!(second, [&MEASURING[..], &one, &other].concat());
         assert!(frames.held_since.is_none());
+    }
+
+    /// As if a ping had been held for long enough.
+    fn holding() -> Frames {
+        Frames {
+            held_since: Instant::now().checked_sub(PATIENCE),
+            ..Frames::default()
+        }
+    }
+
+    #[test]
+    fn a_ping_that_is_due_waits_for_the_end_of_headers() {
+        let (headers, more) = (frame(HEADERS, b"half"), frame(CONTINUATION, b"more"));
+        let mut last = frame(CONTINUATION, b"rest");
+        last[4] = END_HEADERS;
+        let data = frame(0, b"data");
+        let mut frames = Frames::default();
+        passed(&mut frames, &[&headers], 64);
+        frames.held_since = holding().held_since;
+        let passed = passed(&mut frames, &[&more, &last, &data], 64);
+        assert_eq!(passed, [&more[..], &last, &MEASURING, &data].concat());
+    }
+
+    #[test]
+    fn a_ping_that_is_due_passes_through_rooms_of_any_size() {
+        let data = frame(0, b"data");
+        for room in 1..30 {
+            let passed = passed(&mut holding(), &[&data], room);
+            assert_eq!(passed, [&MEASURING[..], &data].concat(), "{room}");
+        }
     }
 
     #[test]

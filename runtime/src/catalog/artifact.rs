@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
@@ -29,6 +31,10 @@ const READERS_MAX: usize = 4;
 
 /// How long reading one file may take, waiting for a place included.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How much is read at once to be hashed, in bytes, and how many such pieces may wait to be.
+const PIECE_BYTES: usize = 256 << 10;
+const PIECES_AHEAD: usize = 2;
 
 /// How often, and after which pause, sealing is tried again: a second in all.
 const SEAL_TRIES: u32 = 100;
@@ -336,7 +342,7 @@ fn seal(memory: &File) -> io::Result<()> {
     let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
     for _ in 0..SEAL_TRIES {
         match rustix::fs::fcntl_add_seals(memory, seals) {
-            Err(Errno::BUSY) => std::thread::sleep(SEAL_PAUSE),
+            Err(Errno::BUSY) => thread::sleep(SEAL_PAUSE),
             done => return Ok(done?),
         }
     }
@@ -349,18 +355,43 @@ fn kind_of(memory: &File) -> io::Result<Kind> {
     Ok(Kind::of(&head[..length]))
 }
 
+/// Hashes the whole. Reading goes on in a thread of its own meanwhile, which is a third of the work.
 fn hash(memory: &File) -> io::Result<(Digest, u64)> {
-    const CHUNK_BYTES: usize = 256 << 10;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut hasher = Sha256::new();
-    let mut size: u64 = 0;
+    let (filled, pieces) = mpsc::sync_channel(PIECES_AHEAD);
+    let (empty, spares) = mpsc::channel();
+    thread::scope(|scope| {
+        let reader = thread::Builder::new().name("palisade-reader".to_owned());
+        reader.spawn_scoped(scope, move || read_pieces(memory, &spares, &filled))?;
+        let (mut hasher, mut size) = (Sha256::new(), 0);
+        for piece in pieces {
+            let piece: Vec<u8> = piece?;
+            hasher.update(&piece);
+            size += piece.len() as u64;
+            // After the last one nobody wants it.
+            let _ = empty.send(piece);
+        }
+        Ok((Digest::new(hasher.finalize().into()), size))
+    })
+}
+
+/// Reads from the beginning to the end, or for as long as somebody listens.
+fn read_pieces(
+    memory: &File,
+    spares: &Receiver<Vec<u8>>,
+    filled: &SyncSender<io::Result<Vec<u8>>>,
+) {
+    let mut offset = 0;
     loop {
-        match memory.read_at(&mut chunk, size)? {
-            0 => return Ok((Digest::new(hasher.finalize().into()), size)),
-            length => {
-                hasher.update(&chunk[..length]);
-                size += length as u64;
-            }
+        let mut piece = spares.try_recv().unwrap_or_default();
+        piece.resize(PIECE_BYTES, 0);
+        let read = memory.read_at(&mut piece, offset).map(|length| {
+            piece.truncate(length);
+            offset += length as u64;
+            piece
+        });
+        let is_last = !matches!(&read, Ok(piece) if !piece.is_empty());
+        if filled.send(read).is_err() || is_last {
+            return;
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Which mount a call belongs to is decided by the socket it comes in on. What a plugin sends decides nothing.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use super::channel::is_of;
 use super::output::Task;
 use super::run_dir::RunDir;
 use super::services::Services;
-use super::serving::serve;
+use super::serving::{Patience, ServeError, serve};
 use super::wire::Wire;
 
 /// How long a connection may take for its TLS handshake.
@@ -170,25 +169,28 @@ impl Acceptor {
             if is_of(&stream, acceptor.process) {
                 let acceptor = Arc::clone(&acceptor);
                 tokio::spawn(async move {
-                    // A connection that fails is the plugin's loss.
-                    let _ = acceptor.serve(stream).await;
+                    let ended = acceptor.serve(stream).await;
                     drop(place);
+                    if let Err(fault) = ended {
+                        // The plugin's loss, which it sees for itself.
+                        tracing::debug!("a plugin's connection to its host failed: {fault}");
+                    }
                 });
             }
         }
     }
 
     /// One connection in a task of its own, so that a handshake that stalls keeps nobody waiting.
-    async fn serve(&self, stream: UnixStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn serve(&self, stream: UnixStream) -> Result<(), ServeError> {
         let stream = QuietStream::new(stream)?;
         let (services, stop) = (self.services.clone(), self.stop.clone());
+        let patience = Patience::default();
         match &self.tls {
             Some(tls) => {
                 let stream = timeout(TLS_TIMEOUT, tls.accept(stream)).await??;
-                serve(LatePongs::of_client(stream), services, stop).await?;
+                serve(LatePongs::of_client(stream), services, stop, patience).await
             }
-            None => serve(stream, services, stop).await?,
+            None => serve(stream, services, stop, patience).await,
         }
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod routes;
 mod storage;
 mod system;
 mod unary;
+mod uploads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,10 +16,11 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 pub(super) use routes::Services;
-pub(super) use unary::{Answer, Call};
+pub(super) use unary::{Call, Outcome};
 
 use super::transactions::Transactions;
 use crate::services::{Cursor, Deadline, MountServices, News, Scope, Untold};
+use uploads::Uploads;
 
 /// The longest text that a call carries as its deadline, by the protocol: eight digits and a unit.
 const TIMEOUT_CHARS_MAX: usize = 9;
@@ -36,6 +38,7 @@ struct Inner {
     /// How long a call may take that says nothing of it.
     timeout: Duration,
     news: News,
+    uploads: Uploads,
 }
 
 /// What an instance may do with storage. The numbers only rise.
@@ -61,6 +64,7 @@ impl InstanceServices {
                 phase,
                 timeout,
                 news,
+                uploads: Uploads::default(),
             }),
         }
     }
@@ -85,6 +89,10 @@ impl InstanceServices {
 
     fn pass_over_own(&self) {
         self.inner.news.pass_over_own(self.inner.services.changes());
+    }
+
+    fn uploads(&self) -> &Uploads {
+        &self.inner.uploads
     }
 
     fn transactions(&self) -> &Transactions {

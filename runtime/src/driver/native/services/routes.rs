@@ -1,5 +1,6 @@
 //! Which service a call is for.
 
+use h2::RecvStream;
 use palisade_protocol::pb::events_server::{self, Events as _};
 use palisade_protocol::pb::observations_server::{self, Observations as _};
 use palisade_protocol::pb::storage_server::{self, Storage as _};
@@ -8,6 +9,13 @@ use tonic::Status;
 
 use super::InstanceServices;
 use super::unary::{Call, Incoming, unary};
+
+/// The largest message that a plugin may send to be stored or wrapped, in bytes: a stored value of the largest size and
+/// more, so that one which is too large is refused by storage, with its words.
+const STORED_BYTES_MAX: usize = 72 << 20;
+
+/// The largest that it may send to be told to others, in bytes: gRPC's own limit.
+const NOTICE_BYTES_MAX: usize = 4 << 20;
 
 /// What is served on one socket.
 #[derive(Clone)]
@@ -20,21 +28,37 @@ pub(in crate::driver::native) enum Services {
 
 impl Services {
     /// Starts a call. One that is not known here is answered UNIMPLEMENTED, as some are that only Vault's hosts know.
-    pub(in crate::driver::native) fn call(&self, incoming: Incoming) -> Call {
+    pub(in crate::driver::native) fn call(&self, request: http::Request<RecvStream>) -> Call {
         let Self::Of(instance) = self else {
             return unknown();
         };
-        let uri = incoming.uri().clone();
+        let uri = request.uri().clone();
         let mut parts = uri.path().splitn(3, '/').skip(1);
         let (service, method) = (parts.next(), parts.next().unwrap_or_default());
+        let incoming = |bytes_max| Incoming { request, bytes_max };
         match service {
-            Some(storage_server::SERVICE_NAME) => storage(instance, method, incoming),
-            Some(system_view_server::SERVICE_NAME) => system(instance, method, incoming),
-            Some(events_server::SERVICE_NAME) => events(instance, method, incoming),
-            Some(observations_server::SERVICE_NAME) => observations(instance, method, incoming),
+            Some(storage_server::SERVICE_NAME) => {
+                storage(instance, method, incoming(STORED_BYTES_MAX))
+            }
+            Some(system_view_server::SERVICE_NAME) => {
+                system(instance, method, incoming(STORED_BYTES_MAX))
+            }
+            Some(events_server::SERVICE_NAME) => {
+                events(instance, method, incoming(NOTICE_BYTES_MAX))
+            }
+            Some(observations_server::SERVICE_NAME) => {
+                observations(instance, method, incoming(NOTICE_BYTES_MAX))
+            }
             _ => unknown(),
         }
     }
+}
+
+/// A call that is answered by a method of its service.
+macro_rules! answered {
+    ($to:ident, $call:ident, $method:ident) => {
+        unary($to, $call, |to, it| async move { to.$method(it).await })
+    };
 }
 
 fn unknown() -> Call {
@@ -43,92 +67,52 @@ fn unknown() -> Call {
 
 fn storage(to: &InstanceServices, method: &str, call: Incoming) -> Call {
     match method {
-        "Get" => unary(to, call, |to, it| async move { to.get(it).await }),
-        "Put" => unary(to, call, |to, it| async move { to.put(it).await }),
-        "Delete" => unary(to, call, |to, it| async move { to.delete(it).await }),
-        "List" => unary(to, call, |to, it| async move { to.list(it).await }),
-        "ListPage" => unary(to, call, |to, it| async move { to.list_page(it).await }),
-        "IsTransactional" => unary(
-            to,
-            call,
-            |to, it| async move { to.is_transactional(it).await },
-        ),
-        "BeginTx" => unary(to, call, |to, it| async move { to.begin_tx(it).await }),
-        "BeginReadOnlyTx" => unary(
-            to,
-            call,
-            |to, it| async move { to.begin_read_only_tx(it).await },
-        ),
-        "Commit" => unary(to, call, |to, it| async move { to.commit(it).await }),
-        "Rollback" => unary(to, call, |to, it| async move { to.rollback(it).await }),
+        "Get" => answered!(to, call, get),
+        "Put" => answered!(to, call, put),
+        "Delete" => answered!(to, call, delete),
+        "List" => answered!(to, call, list),
+        "ListPage" => answered!(to, call, list_page),
+        "IsTransactional" => answered!(to, call, is_transactional),
+        "BeginTx" => answered!(to, call, begin_tx),
+        "BeginReadOnlyTx" => answered!(to, call, begin_read_only_tx),
+        "Commit" => answered!(to, call, commit),
+        "Rollback" => answered!(to, call, rollback),
         _ => unknown(),
     }
 }
 
 fn system(to: &InstanceServices, method: &str, call: Incoming) -> Call {
     match method {
-        "ReplicationState" => unary(
-            to,
-            call,
-            |to, it| async move { to.replication_state(it).await },
-        ),
-        "DefaultLeaseTTL" => unary(
-            to,
-            call,
-            |to, it| async move { to.default_lease_ttl(it).await },
-        ),
-        "MaxLeaseTTL" => unary(to, call, |to, it| async move { to.max_lease_ttl(it).await }),
-        "Tainted" => unary(to, call, |to, it| async move { to.tainted(it).await }),
-        "CachingDisabled" => unary(
-            to,
-            call,
-            |to, it| async move { to.caching_disabled(it).await },
-        ),
-        "ResponseWrapData" => unary(
-            to,
-            call,
-            |to, it| async move { to.response_wrap_data(it).await },
-        ),
-        "MlockEnabled" => unary(to, call, |to, it| async move { to.mlock_enabled(it).await }),
-        "LocalMount" => unary(to, call, |to, it| async move { to.local_mount(it).await }),
-        "EntityInfo" => unary(to, call, |to, it| async move { to.entity_info(it).await }),
-        "PluginEnv" => unary(to, call, |to, it| async move { to.plugin_env(it).await }),
-        "GroupsForEntity" => unary(
-            to,
-            call,
-            |to, it| async move { to.groups_for_entity(it).await },
-        ),
-        "GeneratePasswordFromPolicy" => unary(to, call, |to, it| async move {
-            to.generate_password_from_policy(it).await
-        }),
-        "ClusterInfo" => unary(to, call, |to, it| async move { to.cluster_info(it).await }),
-        "GenerateIdentityToken" => unary(to, call, |to, it| async move {
-            to.generate_identity_token(it).await
-        }),
-        "RegisterRotationJob" => unary(to, call, |to, it| async move {
-            to.register_rotation_job(it).await
-        }),
-        "DeregisterRotationJob" => unary(to, call, |to, it| async move {
-            to.deregister_rotation_job(it).await
-        }),
+        "ReplicationState" => answered!(to, call, replication_state),
+        "DefaultLeaseTTL" => answered!(to, call, default_lease_ttl),
+        "MaxLeaseTTL" => answered!(to, call, max_lease_ttl),
+        "Tainted" => answered!(to, call, tainted),
+        "CachingDisabled" => answered!(to, call, caching_disabled),
+        "ResponseWrapData" => answered!(to, call, response_wrap_data),
+        "MlockEnabled" => answered!(to, call, mlock_enabled),
+        "LocalMount" => answered!(to, call, local_mount),
+        "EntityInfo" => answered!(to, call, entity_info),
+        "PluginEnv" => answered!(to, call, plugin_env),
+        "GroupsForEntity" => answered!(to, call, groups_for_entity),
+        "GeneratePasswordFromPolicy" => answered!(to, call, generate_password_from_policy),
+        "ClusterInfo" => answered!(to, call, cluster_info),
+        "GenerateIdentityToken" => answered!(to, call, generate_identity_token),
+        "RegisterRotationJob" => answered!(to, call, register_rotation_job),
+        "DeregisterRotationJob" => answered!(to, call, deregister_rotation_job),
         _ => unknown(),
     }
 }
 
 fn events(to: &InstanceServices, method: &str, call: Incoming) -> Call {
     match method {
-        "SendEvent" => unary(to, call, |to, it| async move { to.send_event(it).await }),
+        "SendEvent" => answered!(to, call, send_event),
         _ => unknown(),
     }
 }
 
 fn observations(to: &InstanceServices, method: &str, call: Incoming) -> Call {
     match method {
-        "RecordObservation" => unary(
-            to,
-            call,
-            |to, it| async move { to.record_observation(it).await },
-        ),
+        "RecordObservation" => answered!(to, call, record_observation),
         _ => unknown(),
     }
 }

@@ -3,30 +3,35 @@
 //! Source: gRPC's `PROTOCOL-HTTP2.md`. A message goes behind a byte for compression, which nobody asked for here, and four
 //! for its length.
 
+use std::future::poll_fn;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use h2::RecvStream;
+use palisade_protocol::MESSAGE_BYTES_MAX;
 use prost::Message;
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request, Status};
+use tonic::{Extensions, Request, Response, Status};
 
 use super::InstanceServices;
+use super::uploads::Uploads;
 use crate::driver::native::frames;
-
-/// The largest message that a plugin may send to the host, in bytes: a stored value of the largest size and more, so
-/// that one which is too large is refused by storage, with its words.
-const MESSAGE_BYTES_MAX: usize = 72 << 20;
 
 /// What goes before a message, in bytes.
 const PREFIX_BYTES: usize = 5;
 
-/// What a call is answered.
-pub(in crate::driver::native) type Answer = Result<Bytes, Status>;
+/// What a call is answered: a message behind its prefix, or why there is none.
+pub(in crate::driver::native) type Outcome = Result<Bytes, Status>;
 
 /// A call under way.
-pub(in crate::driver::native) type Call = futures_util::future::BoxFuture<'static, Answer>;
+pub(in crate::driver::native) type Call = BoxFuture<'static, Outcome>;
 
 /// A call as it came in.
-pub(super) type Incoming = http::Request<RecvStream>;
+pub(super) struct Incoming {
+    pub(super) request: http::Request<RecvStream>,
+    /// The most that its message may have, in bytes.
+    pub(super) bytes_max: usize,
+}
 
 /// Takes a call's message, has it answered, and makes bytes of that.
 pub(super) fn unary<A, R, F>(
@@ -37,37 +42,60 @@ pub(super) fn unary<A, R, F>(
 where
     A: Message + Default,
     R: Message,
-    F: Future<Output = Result<tonic::Response<R>, Status>> + Send,
+    F: Future<Output = Result<Response<R>, Status>> + Send,
 {
     let services = services.clone();
     Box::pin(async move {
-        let (head, body) = incoming.into_parts();
-        let message = A::decode(receive(body).await?)
-            .map_err(|fault| Status::internal(format!("the message is malformed: {fault}")))?;
+        let (head, body) = incoming.request.into_parts();
         let metadata = MetadataMap::from_headers(head.headers);
+        let message = receive(body, incoming.bytes_max, services.uploads());
+        let message = services.deadline(&metadata).wait_for(message).await;
+        let message = message.ok_or_else(|| Status::deadline_exceeded(LATE))??;
+        let message = A::decode(message)
+            .map_err(|fault| Status::internal(format!("the message is malformed: {fault}")))?;
         let request = Request::from_parts(metadata, Extensions::default(), message);
-        let reply = answer(services, request).await?;
-        framed(reply.get_ref())
+        framed(answer(services, request).await?.get_ref())
     })
 }
 
+const LATE: &str = "the deadline passed before the whole message had come";
+
 /// The one message of a body, without its prefix. What comes after it is of no interest.
-async fn receive(mut body: RecvStream) -> Result<Bytes, Status> {
-    let mut whole = Whole::default();
-    loop {
+async fn receive(
+    mut body: RecvStream,
+    bytes_max: usize,
+    uploads: &Uploads,
+) -> Result<Bytes, Status> {
+    let mut whole = Whole::new(bytes_max);
+    let mut room = None;
+    let message = loop {
         if let Some(message) = whole.message()? {
-            return Ok(message);
+            break message;
         }
-        let frame = std::future::poll_fn(|context| frames::poll(&mut body, context)).await;
-        let frame = frame.map_err(|fault| Status::from_error(Box::new(fault)))?;
-        let data = frame.and_then(|frame| frame.into_data().ok());
+        // All of it but its first piece is kept until the last has come.
+        if room.is_none() && whole.expected > 0 {
+            room = Some(uploads.make_room(whole.expected)?);
+        }
+        let data = next_piece(&mut body).await?;
         whole.add(data.ok_or_else(|| Status::internal("the call has no whole message"))?);
-    }
+    };
+    while !body.is_end_stream() && next_piece(&mut body).await?.is_some() {}
+    Ok(message)
+}
+
+/// The next piece of data; none after the last.
+async fn next_piece(body: &mut RecvStream) -> Result<Option<Bytes>, Status> {
+    let frame = poll_fn(|context| frames::poll(body, context)).await;
+    let frame = frame.map_err(|fault| Status::from_error(Box::new(fault)))?;
+    Ok(frame.and_then(|frame| frame.into_data().ok()))
 }
 
 /// A message as far as it has come.
-#[derive(Default)]
 struct Whole {
+    /// The most that it may have, in bytes.
+    bytes_max: usize,
+    /// How many bytes it has by its prefix, once that is here.
+    expected: usize,
     /// The first piece, which mostly is all.
     first: Bytes,
     /// That and what came after it.
@@ -75,6 +103,15 @@ struct Whole {
 }
 
 impl Whole {
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            expected: 0,
+            first: Bytes::new(),
+            joined: BytesMut::new(),
+        }
+    }
+
     fn add(&mut self, data: Bytes) {
         if self.first.is_empty() && self.joined.is_empty() {
             self.first = data;
@@ -96,8 +133,9 @@ impl Whole {
         let Some((prefix, message)) = come.split_at_checked(PREFIX_BYTES) else {
             return Ok(None);
         };
-        let length = length_of(prefix)?;
+        let length = length_of(prefix, self.bytes_max)?;
         if message.len() < length {
+            self.expected = length;
             return Ok(None);
         }
         let mut whole = match self.joined.is_empty() {
@@ -110,39 +148,37 @@ impl Whole {
     }
 }
 
-fn length_of(mut prefix: &[u8]) -> Result<usize, Status> {
+fn length_of(mut prefix: &[u8], bytes_max: usize) -> Result<usize, Status> {
     if prefix.get_u8() != 0 {
         return Err(Status::unimplemented(
             "the message is compressed, which was not asked for",
         ));
     }
     let length = prefix.get_u32() as usize;
-    if length > MESSAGE_BYTES_MAX {
-        return Err(Status::out_of_range(format!(
-            "the message has {length} bytes, and the limit is {MESSAGE_BYTES_MAX}"
-        )));
+    match length > bytes_max {
+        true => Err(too_large("message", length, bytes_max)),
+        false => Ok(length),
     }
-    Ok(length)
 }
 
 /// A message behind its prefix.
-fn framed(message: &impl Message) -> Answer {
+fn framed(message: &impl Message) -> Outcome {
     let length = message.encoded_len();
     let known = u32::try_from(length).ok();
-    let fits = known.filter(|_| length <= palisade_protocol::MESSAGE_BYTES_MAX);
-    let Some(prefix) = fits else {
-        return Err(Status::out_of_range(format!(
-            "the answer has {length} bytes, and the limit is {}",
-            palisade_protocol::MESSAGE_BYTES_MAX
-        )));
-    };
+    let prefix = known
+        .filter(|_| length <= MESSAGE_BYTES_MAX)
+        .ok_or_else(|| too_large("answer", length, MESSAGE_BYTES_MAX))?;
     let mut framed = Vec::with_capacity(PREFIX_BYTES + length);
     framed.put_u8(0);
     framed.put_u32(prefix);
-    message
-        .encode(&mut framed)
-        .map_err(|fault| Status::internal(fault.to_string()))?;
+    message.encode_raw(&mut framed);
     Ok(framed.into())
+}
+
+fn too_large(what: &str, bytes: usize, limit: usize) -> Status {
+    Status::out_of_range(format!(
+        "the {what} has {bytes} bytes, and the limit is {limit}"
+    ))
 }
 
 #[cfg(test)]
@@ -150,7 +186,7 @@ mod tests {
     use super::*;
 
     fn pieces(of: &[&[u8]]) -> Result<Option<Bytes>, Status> {
-        let mut whole = Whole::default();
+        let mut whole = Whole::new(72 << 20);
         for piece in of {
             assert_eq!(whole.message()?, None);
             whole.add(Bytes::copy_from_slice(piece));
