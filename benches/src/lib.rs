@@ -15,3 +15,4 @@ pub mod plan;
 pub mod soak;
 pub mod stores;
 pub mod table;
+pub mod vault;

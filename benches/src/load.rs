@@ -3,12 +3,14 @@
 //! The driver shares the machine with the server and its plugins, as in the figures that OpenBao is known by.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::go_host::peer;
 use palisade_demo::built;
@@ -17,10 +19,10 @@ use palisade_demo::sampler::{Effort, Samples};
 use palisade_demo::served::Served;
 
 /// How many clients ask at once.
-const CLIENTS: [usize; 3] = [1, 8, 64];
+pub(crate) const CLIENTS: [usize; 3] = [1, 8, 64];
 
 /// One way to run a plugin that keeps a value.
-struct Way {
+pub(crate) struct Way {
     label: &'static str,
     /// Its entry, and where it is mounted.
     name: &'static str,
@@ -100,14 +102,14 @@ fn ways() -> Vec<Way> {
 
 /// What is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ask {
+pub(crate) enum Ask {
     Read,
     Write,
 }
 
 /// What was measured of one way, one question and one number of clients.
 #[derive(Default)]
-struct Cell {
+pub(crate) struct Cell {
     samples: Samples,
     busy: Duration,
 }
@@ -145,40 +147,23 @@ pub async fn compare(effort: Effort) -> anyhow::Result<Load> {
     files.dedup();
     let server = Served::start(&files)?;
     for way in &load.ways {
-        mount(&server, way).await?;
+        way.mount(server.address(), server.plugins()).await?;
     }
     for _ in 0..rounds {
         for row in &mut load.rows {
             let way = &load.ways[row.way];
             for (clients, cell) in CLIENTS.iter().zip(&mut row.cells) {
-                drive(&server, way, row.ask, *clients, slice, cell).await?;
+                let address = server.address();
+                drive(address, way, row.ask, *clients, slice, cell).await?;
             }
         }
     }
     Ok(load)
 }
 
-async fn mount(server: &Served, way: &Way) -> anyhow::Result<()> {
-    let mut client = Client::connect(server.address()).await?;
-    if let Some(file) = &way.file {
-        let command = file.file_name().unwrap_or_default().to_string_lossy();
-        let mut body = json!({
-            "sha256": server.sha256(&command)?,
-            "command": command,
-            "args": way.args,
-        });
-        if let Some(isolation) = way.isolation {
-            body["isolation"] = isolation.into();
-        }
-        client.register(way.name, &body).await?;
-    }
-    client.enable(way.name).await?;
-    client.expect(Method::PUT, &way.at(), way.body).await
-}
-
 /// All clients ask one after the other for as long as the slice lasts.
-async fn drive(
-    server: &Served,
+pub(crate) async fn drive(
+    server: SocketAddr,
     way: &Way,
     ask: Ask,
     clients: usize,
@@ -187,7 +172,7 @@ async fn drive(
 ) -> anyhow::Result<()> {
     let mut connected = Vec::with_capacity(clients);
     for _ in 0..clients {
-        let mut client = Client::connect(server.address()).await?;
+        let mut client = Client::connect(server).await?;
         // Its first request finds what the server makes for a connection.
         client.expect(Method::GET, &way.at(), "").await?;
         connected.push(client);
@@ -233,6 +218,39 @@ async fn keep_asking(
 }
 
 impl Way {
+    /// The mock plugin of Vault's SDK, one process for all.
+    pub(crate) fn of_vault(file: PathBuf) -> Self {
+        Self {
+            label: "mock of Vault's SDK",
+            name: "vault-mock",
+            file: Some(file),
+            args: &["-multiplex"],
+            isolation: None,
+            path: MOCK.0,
+            body: MOCK.1,
+        }
+    }
+
+    /// Registers it from that plugin directory, enables it, and has it keep the value.
+    pub(crate) async fn mount(&self, server: SocketAddr, plugins: &Path) -> anyhow::Result<()> {
+        let mut client = Client::connect(server).await?;
+        if let Some(file) = &self.file {
+            let command = file.file_name().unwrap_or_default().to_string_lossy();
+            let bytes = std::fs::read(plugins.join(&*command))?;
+            let mut body = json!({
+                "sha256": hex::encode(Sha256::digest(bytes)),
+                "command": command,
+                "args": self.args,
+            });
+            if let Some(isolation) = self.isolation {
+                body["isolation"] = isolation.into();
+            }
+            client.register(self.name, &body).await?;
+        }
+        client.enable(self.name).await?;
+        client.expect(Method::PUT, &self.at(), self.body).await
+    }
+
     fn at(&self) -> String {
         format!("{}/{}", self.name, self.path)
     }
@@ -279,13 +297,25 @@ impl fmt::Display for Load {
     }
 }
 
+impl Cell {
+    /// Requests per second.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a number of requests, far below 2^52"
+    )]
+    pub(crate) fn rate(&self) -> f64 {
+        self.samples.len() as f64 / self.busy.as_secs_f64()
+    }
+
+    /// How long the middle one took.
+    pub(crate) fn p50(&self) -> Duration {
+        self.samples.p50()
+    }
+}
+
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a number of requests, far below 2^52"
-        )]
-        let rate = self.samples.len() as f64 / self.busy.as_secs_f64();
+        let rate = self.rate();
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         let (p50, p99) = (
             millis(self.samples.p50()),
