@@ -4,13 +4,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use crate::go_host::peer;
 use palisade_demo::built;
@@ -107,6 +106,15 @@ pub(crate) enum Ask {
     Write,
 }
 
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        })
+    }
+}
+
 /// What was measured of one way, one question and one number of clients.
 #[derive(Default)]
 pub(crate) struct Cell {
@@ -147,7 +155,7 @@ pub async fn compare(effort: Effort) -> anyhow::Result<Load> {
     files.dedup();
     let server = Served::start(&files)?;
     for way in &load.ways {
-        way.mount(server.address(), server.plugins()).await?;
+        way.mount(server.address(), &server).await?;
     }
     for _ in 0..rounds {
         for row in &mut load.rows {
@@ -231,14 +239,14 @@ impl Way {
         }
     }
 
-    /// Registers it from that plugin directory, enables it, and has it keep the value.
-    pub(crate) async fn mount(&self, server: SocketAddr, plugins: &Path) -> anyhow::Result<()> {
+    /// Registers it, enables it, and has it keep the value. Its file is in the plugin directory of `staged`, which the
+    /// server uses too, if it is another one.
+    pub(crate) async fn mount(&self, server: SocketAddr, staged: &Served) -> anyhow::Result<()> {
         let mut client = Client::connect(server).await?;
         if let Some(file) = &self.file {
             let command = file.file_name().unwrap_or_default().to_string_lossy();
-            let bytes = std::fs::read(plugins.join(&*command))?;
             let mut body = json!({
-                "sha256": hex::encode(Sha256::digest(bytes)),
+                "sha256": staged.sha256(&command)?,
                 "command": command,
                 "args": self.args,
             });
@@ -285,11 +293,7 @@ impl fmt::Display for Load {
         let what = "over HTTP: requests per second / p50 / p99".to_owned();
         table.set_header([what].into_iter().chain(heads));
         for row in &self.rows {
-            let ask = match row.ask {
-                Ask::Read => "read",
-                Ask::Write => "write",
-            };
-            let label = format!("{ask}: {}", self.ways[row.way].label);
+            let label = format!("{}: {}", row.ask, self.ways[row.way].label);
             let cells = row.cells.iter().map(ToString::to_string);
             table.add_row([label].into_iter().chain(cells));
         }
@@ -317,10 +321,7 @@ impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = self.rate();
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
-        let (p50, p99) = (
-            millis(self.samples.p50()),
-            millis(self.samples.percentile(0.99)),
-        );
+        let (p50, p99) = (millis(self.p50()), millis(self.samples.percentile(0.99)));
         write!(f, "{rate:.0} / {p50:.2} / {p99:.1} ms")
     }
 }

@@ -81,7 +81,7 @@ pub async fn compare(effort: Effort) -> anyhow::Result<Beside> {
     let way = Way::of_vault(plugin);
     let servers = [core.address, ours.address()];
     for server in servers {
-        way.mount(server, ours.plugins()).await?;
+        way.mount(server, &ours).await?;
     }
     let mut beside = Beside([Ask::Read, Ask::Write].map(|ask| Pair {
         ask,
@@ -119,16 +119,12 @@ impl fmt::Display for Beside {
             "64 clients",
         ]);
         for pair in &self.0 {
-            let what = match pair.ask {
-                Ask::Read => "read",
-                Ask::Write => "write",
-            };
+            let what = pair.ask;
             for (server, cells) in ["Vault's core", "this server"].iter().zip(&pair.cells) {
                 let [one, eight, many] = cells.each_ref().map(ToString::to_string);
                 table.add_row([format!("{what}: {server}"), one, eight, many]);
             }
-            let ratios = [0, 1, 2].map(|number| pair.ratio(number));
-            let [one, eight, many] = ratios;
+            let [one, eight, many] = [0, 1, 2].map(|number| pair.ratio(number));
             table.add_row([format!("{what}: rate, p50 to the core's"), one, eight, many]);
         }
         write!(f, "{table}")

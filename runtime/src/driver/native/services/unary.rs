@@ -77,7 +77,8 @@ async fn receive(
             room = Some(uploads.make_room(whole.expected)?);
         }
         let data = next_piece(&mut body).await?;
-        whole.add(data.ok_or_else(|| Status::internal("the call has no whole message"))?);
+        let data = data.ok_or_else(|| Status::internal("the call has no whole message"))?;
+        whole.add(&data);
     };
     while !body.is_end_stream() && next_piece(&mut body).await?.is_some() {}
     Ok(message)
@@ -96,10 +97,7 @@ struct Whole {
     bytes_max: usize,
     /// How many bytes it has by its prefix, once that is here.
     expected: usize,
-    /// The first piece, which mostly is all.
-    first: Bytes,
-    /// That and what came after it.
-    joined: BytesMut,
+    come: BytesMut,
 }
 
 impl Whole {
@@ -107,30 +105,17 @@ impl Whole {
         Self {
             bytes_max,
             expected: 0,
-            first: Bytes::new(),
-            joined: BytesMut::new(),
+            come: BytesMut::new(),
         }
     }
 
-    fn add(&mut self, data: Bytes) {
-        if self.first.is_empty() && self.joined.is_empty() {
-            self.first = data;
-            return;
-        }
-        if self.joined.is_empty() {
-            self.joined
-                .extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.joined.extend_from_slice(&data);
+    fn add(&mut self, data: &[u8]) {
+        self.come.extend_from_slice(data);
     }
 
     /// The message, if all of it is here.
     fn message(&mut self) -> Result<Option<Bytes>, Status> {
-        let come: &[u8] = match self.joined.is_empty() {
-            true => &self.first,
-            false => &self.joined,
-        };
-        let Some((prefix, message)) = come.split_at_checked(PREFIX_BYTES) else {
+        let Some((prefix, message)) = self.come.split_at_checked(PREFIX_BYTES) else {
             return Ok(None);
         };
         let length = length_of(prefix, self.bytes_max)?;
@@ -138,13 +123,8 @@ impl Whole {
             self.expected = length;
             return Ok(None);
         }
-        let mut whole = match self.joined.is_empty() {
-            true => std::mem::take(&mut self.first),
-            false => std::mem::take(&mut self.joined).freeze(),
-        };
-        whole.advance(PREFIX_BYTES);
-        whole.truncate(length);
-        Ok(Some(whole))
+        self.come.advance(PREFIX_BYTES);
+        Ok(Some(self.come.split_to(length).freeze()))
     }
 }
 
@@ -189,7 +169,7 @@ mod tests {
         let mut whole = Whole::new(72 << 20);
         for piece in of {
             assert_eq!(whole.message()?, None);
-            whole.add(Bytes::copy_from_slice(piece));
+            whole.add(piece);
         }
         whole.message()
     }
