@@ -6,6 +6,7 @@
 //!                  └─── Processes ──┘   who shares which process
 //! ```
 
+mod bell;
 mod broker;
 mod call;
 mod channel;

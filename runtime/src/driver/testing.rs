@@ -1,6 +1,8 @@
 //! What the tests of more than one driver start from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 
 use async_trait::async_trait;
 use palisade_contract::{Backend, Description, Host, Plugin, PluginError, PluginType, SetupConfig};
@@ -34,6 +36,31 @@ pub(crate) fn plan(limits: Limits, services: Arc<MountServices>) -> LaunchPlan {
         process: ProcessOptions::default(),
         config: Arc::default(),
         services,
+    }
+}
+
+/// Counts, among others how often it is woken.
+#[derive(Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Count {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn increase(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A waker that only counts.
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+}
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.increase();
     }
 }
 

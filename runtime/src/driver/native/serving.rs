@@ -8,25 +8,31 @@
 use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use futures_util::stream::{FuturesUnordered, Stream};
-use h2::server::{Builder, SendResponse};
+use futures_util::future::CatchUnwind;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use h2::server::{Builder, Connection, SendResponse};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use palisade_protocol::joined::Joined;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::error::Elapsed;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::bell::Bell;
 use super::services::{Call, Outcome, Services};
 use super::wire::{HEADERS_BYTES_MAX, WINDOW_BYTES};
+
+/// How often a connection is polled in one turn, when there is more to do after each time.
+const ROUNDS_MAX: usize = 4;
 
 /// Calls into the host that one connection may have under way.
 const CALLS_MAX: u32 = 64;
@@ -62,35 +68,19 @@ pub(super) async fn serve(
         .max_concurrent_streams(CALLS_MAX)
         .max_header_list_size(HEADERS_BYTES_MAX)
         .handshake(Joined(stream));
-    let mut connection = timeout(patience.begin, handshake).await??;
-    let mut stopped = pin!(stop.cancelled());
-    let mut end: Option<Pin<Box<Sleep>>> = None;
-    let mut calls = FuturesUnordered::new();
-    poll_fn(|context| {
-        if end.is_none() && stopped.as_mut().poll(context).is_ready() {
-            connection.graceful_shutdown();
-            end = Some(Box::pin(sleep(patience.stop)));
-        }
-        if let Some(end) = &mut end
-            && end.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Ok(()));
-        }
-        loop {
-            // Sends what is answered, and takes what has come.
-            while let Poll::Ready(next) = connection.poll_accept(context) {
-                let Some(call) = next else {
-                    return Poll::Ready(Ok(()));
-                };
-                let (request, respond) = call?;
-                calls.push(attend(services.call(request), respond));
-            }
-            if !any_ends(Pin::new(&mut calls), context) {
-                return Poll::Pending;
-            }
-        }
-    })
-    .await
+    let mut serving = Serving {
+        connection: timeout(patience.begin, handshake).await??,
+        services,
+        calls: FuturesUnordered::new(),
+        bell: Arc::default(),
+    };
+    tokio::select! {
+        biased;
+        ended = serving.ended() => return ended,
+        () = stop.cancelled() => serving.connection.graceful_shutdown(),
+    }
+    let ended = timeout(patience.stop, serving.ended()).await;
+    ended.unwrap_or(Ok(()))
 }
 
 /// Why a connection is served no longer.
@@ -104,25 +94,78 @@ pub(super) enum ServeError {
     Http2(#[from] h2::Error),
 }
 
-/// Polls the calls that can go on, and says whether any has been answered by that.
-fn any_ends(mut calls: Pin<&mut impl Stream>, context: &mut Context<'_>) -> bool {
-    let mut any = false;
-    while let Poll::Ready(Some(_)) = calls.as_mut().poll_next(context) {
-        any = true;
+/// A connection and the calls on it.
+struct Serving<S> {
+    connection: Connection<S, Bytes>,
+    services: Services,
+    calls: FuturesUnordered<Answering>,
+    bell: Arc<Bell>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
+    async fn ended(&mut self) -> Result<(), ServeError> {
+        poll_fn(|context| self.poll_turn(context.waker())).await
     }
-    any
+
+    /// Goes on as long as anything happens, but not for ever: others want this thread too.
+    fn poll_turn(&mut self, task: &Waker) -> Poll<Result<(), ServeError>> {
+        let waker = self.bell.waker();
+        for _ in 0..ROUNDS_MAX {
+            self.bell.begin(task);
+            let ended = self.poll_round(&mut Context::from_waker(&waker));
+            let more_to_do = self.bell.end();
+            if ended.is_ready() || !more_to_do {
+                return ended;
+            }
+        }
+        task.wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sends what is answered, takes what has come, and answers what it can.
+    fn poll_round(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ServeError>> {
+        while let Poll::Ready(next) = self.connection.poll_accept(context) {
+            let Some(call) = next else {
+                return Poll::Ready(Ok(()));
+            };
+            let (request, respond) = call?;
+            let call = self.services.call(request);
+            self.calls.push(Answering::new(call, respond));
+        }
+        while let Poll::Ready(Some(())) = self.calls.poll_next_unpin(context) {}
+        Poll::Pending
+    }
 }
 
 /// One call, until h2 has its answer or the plugin does not want it any more. A panic in it is its own.
-async fn attend(call: Call, mut respond: SendResponse<Bytes>) {
-    let mut call = pin!(AssertUnwindSafe(call).catch_unwind());
-    let answered = poll_fn(|context| match call.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer.unwrap_or_else(|_| Err(panicked())))),
-        Poll::Pending => respond.poll_reset(context).map(|_| None),
-    });
-    if let Some(answer) = answered.await {
-        // What cannot be sent has nobody who waits for it.
-        let _ = send(answer, respond);
+struct Answering {
+    call: CatchUnwind<AssertUnwindSafe<Call>>,
+    respond: SendResponse<Bytes>,
+}
+
+impl Answering {
+    fn new(call: Call, respond: SendResponse<Bytes>) -> Self {
+        Self {
+            call: AssertUnwindSafe(call).catch_unwind(),
+            respond,
+        }
+    }
+}
+
+impl Future for Answering {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        match this.call.poll_unpin(context) {
+            Poll::Ready(answer) => {
+                let answer = answer.unwrap_or_else(|_| Err(panicked()));
+                // What cannot be sent has nobody who waits for it.
+                let _ = send(answer, &mut this.respond);
+                Poll::Ready(())
+            }
+            Poll::Pending => this.respond.poll_reset(context).map(drop),
+        }
     }
 }
 
@@ -131,7 +174,7 @@ fn panicked() -> Status {
 }
 
 /// Hands an answer to h2: its message is in memory already, so h2 may have all of it before the plugin takes it.
-fn send(answer: Outcome, mut respond: SendResponse<Bytes>) -> Result<(), h2::Error> {
+fn send(answer: Outcome, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
     match answer {
         Ok(message) => {
             let mut stream = respond.send_response(head(), false)?;

@@ -1,6 +1,6 @@
 //! What a connection promises to a plugin that keeps to HTTP/2, and withstands from one that does not.
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
 use palisade_protocol::pb;
 use prost::Message;
+use tokio::io::DuplexStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tonic::Code;
@@ -16,7 +17,7 @@ use tonic::Code;
 use super::*;
 use crate::Limits;
 use crate::driver::native::services::{InstanceServices, Phase};
-use crate::driver::testing::services_over;
+use crate::driver::testing::{Count, services_over};
 use crate::store::{Commit, MemoryStore, Snapshot, Store, StoreError};
 
 const MIB: usize = 1 << 20;
@@ -27,12 +28,15 @@ const SHORT: Patience = Patience {
     stop: Duration::from_millis(500),
 };
 
-/// A plugin's end of a connection.
+/// A connection that is served, and a plugin's end of it.
 struct Plugin {
-    requests: SendRequest<Bytes>,
+    calls: Calls,
     stop: CancellationToken,
     served: JoinHandle<Result<(), ServeError>>,
 }
+
+/// What a plugin calls by.
+struct Calls(SendRequest<Bytes>);
 
 /// What a call was answered.
 struct Said {
@@ -42,31 +46,40 @@ struct Said {
 
 impl Plugin {
     async fn connect(store: Arc<dyn Store>) -> Self {
-        let limits = Limits::default();
-        let services =
-            InstanceServices::new(services_over(store, &limits), Duration::from_secs(60));
-        services.enter(Phase::Running);
         let (near, far) = tokio::io::duplex(64 << 10);
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(near, Services::Of(services), stop.clone(), SHORT));
-        let (requests, connection) = h2::client::handshake(far).await.unwrap();
-        tokio::spawn(connection);
+        let served = tokio::spawn(serve(near, services(store), stop.clone(), SHORT));
         Self {
-            requests,
+            calls: Calls::over(far).await,
             stop,
             served,
         }
     }
+}
+
+fn services(store: Arc<dyn Store>) -> Services {
+    let limits = Limits::default();
+    let services = InstanceServices::new(services_over(store, &limits), Duration::from_secs(60));
+    services.enter(Phase::Running);
+    Services::Of(services)
+}
+
+impl Calls {
+    async fn over(far: DuplexStream) -> Self {
+        let (requests, connection) = h2::client::handshake(far).await.unwrap();
+        tokio::spawn(connection);
+        Self(requests)
+    }
 
     /// Begins a call, whose body is to follow.
-    async fn begin(&mut self, path: &str) -> (ResponseFuture, SendStream<Bytes>) {
-        let mut requests = self.requests.clone().ready().await.unwrap();
+    async fn begin(&self, path: &str) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut requests = self.0.clone().ready().await.unwrap();
         let uri = format!("http://localhost{path}");
         let request = http::Request::post(uri).body(()).unwrap();
         requests.send_request(request, false).unwrap()
     }
 
-    async fn call(&mut self, path: &str, message: impl Message) -> Said {
+    async fn make(&self, path: &str, message: impl Message) -> Said {
         let (response, mut body) = self.begin(path).await;
         body.send_data(framed(&message), true).unwrap();
         said(response).await
@@ -136,7 +149,7 @@ impl Store for Trap {
 
 #[tokio::test]
 async fn a_message_that_is_larger_than_every_window_comes_and_goes_whole() {
-    let mut plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
+    let plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
     let value: Vec<u8> = (0..3 * MIB).map(|byte| byte.to_le_bytes()[1]).collect();
     let entry = pb::StorageEntry {
         key: "large".to_owned(),
@@ -147,23 +160,49 @@ async fn a_message_that_is_larger_than_every_window_comes_and_goes_whole() {
         entry: Some(entry),
         ..Default::default()
     };
-    let put = plugin.call("/pb.Storage/Put", put).await;
+    let put = plugin.calls.make("/pb.Storage/Put", put).await;
     assert_eq!(put.code, Code::Ok);
-    let got = plugin.call("/pb.Storage/Get", get("large")).await;
+    let got = plugin.calls.make("/pb.Storage/Get", get("large")).await;
     let reply = pb::StorageGetReply::decode(&got.message[5..]).unwrap();
     assert!(reply.entry.expect("it is there").value == value);
 }
 
 #[tokio::test]
+async fn no_turn_wakes_itself() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let services = services(Arc::new(MemoryStore::new()));
+    let mut served = pin!(serve(near, services, CancellationToken::new(), SHORT));
+    let plugin = tokio::spawn(async {
+        let calls = Calls::over(far).await;
+        let (one, two) = (
+            calls.make("/pb.Storage/Get", get("x")),
+            calls.make("/pb.Storage/Get", get("y")),
+        );
+        let (one, two) = tokio::join!(one, two);
+        assert_eq!((one.code, two.code), (Code::Ok, Code::Ok));
+    });
+    let woken = Arc::<Count>::default();
+    let waker = woken.waker();
+    while !plugin.is_finished() {
+        let before = woken.get();
+        let ended = served.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(ended.is_pending());
+        assert_eq!(woken.get(), before);
+        tokio::task::yield_now().await;
+    }
+    plugin.await.unwrap();
+}
+
+#[tokio::test]
 async fn what_cannot_be_answered_is_a_status_and_the_connection_goes_on() {
-    let mut plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
+    let plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
     for path in [
         "/pb.Storage/Nonsense",
         "/pb.Nonsense/Get",
         "/",
         "/pb.Storage",
     ] {
-        let said = plugin.call(path, get("x")).await;
+        let said = plugin.calls.make(path, get("x")).await;
         assert_eq!(said.code, Code::Unimplemented, "{path}");
     }
     let bodies: [(&[u8], Code); 4] = [
@@ -173,12 +212,13 @@ async fn what_cannot_be_answered_is_a_status_and_the_connection_goes_on() {
         (&[1, 0, 0, 0, 0], Code::Unimplemented),
     ];
     for (body, expected) in bodies {
-        let (response, mut stream) = plugin.begin("/pb.Storage/Get").await;
+        let (response, mut stream) = plugin.calls.begin("/pb.Storage/Get").await;
         stream.send_data(Bytes::from_static(body), true).unwrap();
         assert_eq!(said(response).await.code, expected, "{body:?}");
     }
     let asked = plugin
-        .call("/pb.Storage/IsTransactional", pb::Empty {})
+        .calls
+        .make("/pb.Storage/IsTransactional", pb::Empty {})
         .await;
     assert_eq!(asked.code, Code::Ok);
 }
@@ -189,13 +229,14 @@ async fn a_panic_in_one_call_is_that_calls_own() {
         panics: true,
         ..Trap::default()
     };
-    let mut plugin = Plugin::connect(Arc::new(trap)).await;
+    let plugin = Plugin::connect(Arc::new(trap)).await;
     assert_eq!(
-        plugin.call("/pb.Storage/Get", get("x")).await.code,
+        plugin.calls.make("/pb.Storage/Get", get("x")).await.code,
         Code::Internal
     );
     let asked = plugin
-        .call("/pb.Storage/IsTransactional", pb::Empty {})
+        .calls
+        .make("/pb.Storage/IsTransactional", pb::Empty {})
         .await;
     assert_eq!(asked.code, Code::Ok);
 }
@@ -204,8 +245,8 @@ async fn a_panic_in_one_call_is_that_calls_own() {
 async fn a_call_that_the_plugin_gives_up_is_dropped() {
     let trap = Trap::default();
     let (arrived, left) = (Arc::clone(&trap.arrived), Arc::clone(&trap.left));
-    let mut plugin = Plugin::connect(Arc::new(trap)).await;
-    let (response, mut body) = plugin.begin("/pb.Storage/Get").await;
+    let plugin = Plugin::connect(Arc::new(trap)).await;
+    let (response, mut body) = plugin.calls.begin("/pb.Storage/Get").await;
     body.send_data(framed(&get("x")), true).unwrap();
     arrived.notified().await;
     body.send_reset(Reason::CANCEL);
@@ -219,8 +260,8 @@ async fn a_call_that_the_plugin_gives_up_is_dropped() {
 async fn a_connection_that_is_to_stop_ends_with_a_call_under_way() {
     let trap = Trap::default();
     let arrived = Arc::clone(&trap.arrived);
-    let mut plugin = Plugin::connect(Arc::new(trap)).await;
-    let (_response, mut body) = plugin.begin("/pb.Storage/Get").await;
+    let plugin = Plugin::connect(Arc::new(trap)).await;
+    let (_response, mut body) = plugin.calls.begin("/pb.Storage/Get").await;
     body.send_data(framed(&get("x")), true).unwrap();
     arrived.notified().await;
     plugin.stop.cancel();
@@ -229,9 +270,10 @@ async fn a_connection_that_is_to_stop_ends_with_a_call_under_way() {
 
 #[tokio::test]
 async fn a_connection_that_is_to_stop_ends_without_the_wait_when_there_are_no_calls() {
-    let mut plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
+    let plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
     plugin
-        .call("/pb.Storage/IsTransactional", pb::Empty {})
+        .calls
+        .make("/pb.Storage/IsTransactional", pb::Empty {})
         .await;
     let begun = Instant::now();
     plugin.stop.cancel();
@@ -249,32 +291,33 @@ async fn a_connection_that_never_begins_is_given_up() {
 
 #[tokio::test]
 async fn calls_beyond_the_limit_are_not_admitted() {
-    let mut plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
+    let plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
     plugin
-        .call("/pb.Storage/IsTransactional", pb::Empty {})
+        .calls
+        .make("/pb.Storage/IsTransactional", pb::Empty {})
         .await;
     assert_eq!(
-        plugin.requests.current_max_send_streams(),
+        plugin.calls.0.current_max_send_streams(),
         CALLS_MAX as usize
     );
 }
 
 #[tokio::test]
 async fn messages_that_never_come_whole_hold_a_bounded_part_of_memory() {
-    let mut plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
+    let plugin = Plugin::connect(Arc::new(MemoryStore::new())).await;
     let mut begun = Vec::new();
     let beginning = |bytes: usize| {
         let length = u32::try_from(bytes).unwrap().to_be_bytes();
         Bytes::from([&[0], &length[..], &[7]].concat())
     };
     for _ in 0..3 {
-        let (response, mut body) = plugin.begin("/pb.Storage/Put").await;
+        let (response, mut body) = plugin.calls.begin("/pb.Storage/Put").await;
         body.send_data(beginning(70 * MIB), false).unwrap();
         begun.push((response, body));
     }
     // Until those have arrived there is room.
     let refused = loop {
-        let (response, mut body) = plugin.begin("/pb.Storage/Put").await;
+        let (response, mut body) = plugin.calls.begin("/pb.Storage/Put").await;
         body.send_data(beginning(70 * MIB), false).unwrap();
         body.send_data(Bytes::new(), true).unwrap();
         let said = said(response).await;

@@ -38,14 +38,12 @@ impl Body {
         }
     }
 
-    fn poll_stream(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+    fn poll_stream(&mut self) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(None);
         };
-        let frame = ready!(poll_frame(stream, context));
+        let waker = self.seat.waker();
+        let frame = ready!(poll_frame(stream, &mut Context::from_waker(&waker)));
         // Nothing comes after trailers.
         let is_last = !matches!(&frame, Ok(Some(frame)) if frame.is_data());
         if is_last {
@@ -65,11 +63,11 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         let this = &mut *self;
         // Mostly it has come with the head.
-        if let Poll::Ready(frame) = this.poll_stream(context) {
+        if let Poll::Ready(frame) = this.poll_stream() {
             return Poll::Ready(frame);
         }
         this.seat.drive(context.waker());
-        this.poll_stream(context)
+        this.poll_stream()
     }
 
     fn is_end_stream(&self) -> bool {

@@ -115,7 +115,9 @@ impl Future for Exchange {
         let Stage::Open(response) = &mut this.stage else {
             return Poll::Pending;
         };
-        let head = ready!(Pin::new(response.get()?).poll(context));
+        let waker = this.seat.waker();
+        let mut context = Context::from_waker(&waker);
+        let head = ready!(Pin::new(response.get()?).poll(&mut context));
         Poll::Ready(
             head.map(|head| this.answer(head))
                 .map_err(WireError::broken),

@@ -6,12 +6,15 @@ use std::task::Waker;
 use super::driver::Driver;
 use super::exchange::Queued;
 use super::seats::{Number, Role};
+use crate::driver::native::bell::Bell;
 
 /// A caller's seat at the connection. It is free again when this is dropped.
 pub(super) struct Seat {
     driver: Arc<Driver>,
     number: Number,
     role: Role,
+    /// What h2 rings when something comes for this caller.
+    bell: Arc<Bell>,
 }
 
 impl Seat {
@@ -20,6 +23,7 @@ impl Seat {
             driver,
             number: None,
             role,
+            bell: Arc::default(),
         }
     }
 
@@ -34,11 +38,19 @@ impl Seat {
     }
 
     /// Moves the connection on, if something is to be done there and nobody is at it. The caller has to look afterwards
-    /// whether what it waits for has come; it will be woken by `waker`.
+    /// whether what it waits for has come, with [`Self::waker`]; its task is the one of `waker`.
     pub(super) fn drive(&mut self, waker: &Waker) {
+        self.bell.begin(waker);
         if let Some(turn) = self.driver.sit(&mut self.number, self.role, waker) {
             turn.drive();
         }
+        // Whether it rang makes no difference: the caller looks.
+        self.bell.end();
+    }
+
+    /// What to wait by for anything of h2's.
+    pub(super) fn waker(&self) -> Waker {
+        self.bell.waker()
     }
 
     /// Lets go of what h2 gave out for a stream that is done. h2 wants to be polled then, which costs less here than

@@ -110,19 +110,9 @@ impl Seats {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::driver::testing::Count;
 
     /// Somebody who can be woken.
     struct Person {
@@ -134,7 +124,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 seat: None,
-                waker: Waker::from(Arc::new(Count::default())),
+                waker: Arc::<Count>::default().waker(),
             }
         }
 

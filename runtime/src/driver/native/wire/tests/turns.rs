@@ -1,35 +1,20 @@
 //! Callers that take turns at the connection, leave in the middle, or do not come.
 
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
 
 use tokio::io::ReadBuf;
 
 use super::super::*;
 use super::Duration;
 use super::peer::{Peer, call, in_time, request};
-
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Count {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
+use crate::driver::testing::Count;
 
 /// A call that is polled by hand.
 struct Caller {
     exchange: Pin<Box<Exchange>>,
     woken: Arc<Count>,
+    /// Kept: to drop it unread is to give the stream up.
+    answer: Option<http::Response<Body>>,
 }
 
 impl Caller {
@@ -40,6 +25,7 @@ impl Caller {
         let mut caller = Self {
             exchange: Box::pin(wire.call(request(path, RequestBody::empty()))),
             woken: Arc::default(),
+            answer: None,
         };
         assert!(!caller.poll());
         caller
@@ -47,10 +33,12 @@ impl Caller {
 
     /// Whether it is answered.
     fn poll(&mut self) -> bool {
-        let waker = Waker::from(Arc::clone(&self.woken));
+        let waker = self.woken.waker();
         let mut context = Context::from_waker(&waker);
-        let outcome = self.exchange.as_mut().poll(&mut context);
-        matches!(outcome, Poll::Ready(Ok(_)))
+        if let Poll::Ready(Ok(answer)) = self.exchange.as_mut().poll(&mut context) {
+            self.answer = Some(answer);
+        }
+        self.answer.is_some()
     }
 
     async fn woken_more_often_than(&self, times: usize) {
@@ -98,6 +86,22 @@ async fn one_who_drives_brings_others_their_answers() {
     })
     .await;
     first.answered().await;
+}
+
+#[tokio::test]
+async fn one_who_drives_is_not_woken_by_what_it_finds() {
+    let peer = Peer::unattended().await;
+    let mut caller = Caller::ask(&peer.wire, "/now").await;
+    let mut seen = 0;
+    loop {
+        caller.woken_more_often_than(seen).await;
+        seen = caller.woken.get();
+        let answered = caller.poll();
+        assert_eq!(caller.woken.get(), seen);
+        if answered {
+            break;
+        }
+    }
 }
 
 #[tokio::test]
@@ -185,7 +189,7 @@ impl AsyncWrite for Counted {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        self.1.0.fetch_add(1, Ordering::SeqCst);
+        self.1.increase();
         Pin::new(&mut self.0).poll_write(context, bytes)
     }
 
