@@ -13,12 +13,20 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::lines::Lines;
 use crate::services::PluginLog;
 
 /// How much is read at once, in bytes.
 const CHUNK_BYTES: usize = 16 << 10;
+
+/// How long is waited after reading little: a process that logs a line or two for each request would otherwise wake this
+/// one for each of them, in the midst of the request.
+const LULL: Duration = Duration::from_millis(10);
+
+/// What is still read once nobody follows: more than a pipe holds, and not for ever.
+const LEFT_CHUNKS_MAX: usize = 64;
 
 /// How much of the end of standard error is kept for errors, in bytes.
 const LAST_WORDS_BYTES_MAX: usize = 2 << 10;
@@ -80,12 +88,30 @@ impl LastWords {
     }
 }
 
+/// Follows what a process writes. When it is dropped, that ends with what has been written by then.
+pub(super) struct Follower {
+    _dropped: DropGuard,
+}
+
+impl Follower {
+    fn spawn<F>(following: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let dropped = CancellationToken::new();
+        tokio::spawn(following(dropped.clone()));
+        Self {
+            _dropped: dropped.drop_guard(),
+        }
+    }
+}
+
 /// Logs standard error line by line, as hclog's JSON where it is that.
 pub(super) fn follow_stderr(
     stderr: OwnedFd,
     log: &Arc<PluginLog>,
     words: &LastWords,
-) -> io::Result<Task> {
+) -> io::Result<Follower> {
     let pipe = Receiver::from_owned_fd(stderr)?;
     let (log, words) = (Arc::clone(log), words.clone());
     let ended = Arc::clone(&words.ended);
@@ -94,18 +120,17 @@ pub(super) fn follow_stderr(
         words.take(line);
         take(&log, &mut reader, line);
     };
-    Ok(Task::spawn(async move {
-        follow(pipe, Lines::default(), emit).await;
+    Ok(Follower::spawn(|dropped| async move {
+        follow(pipe, emit, dropped).await;
         ended.notify_one();
     }))
 }
 
 /// Logs what comes on standard output after the handshake; go-plugin's processes have moved it elsewhere by then.
-pub(super) fn follow_stdout(pipe: Receiver, log: &Arc<PluginLog>) -> Task {
+pub(super) fn follow_stdout(pipe: Receiver, log: &Arc<PluginLog>) -> Follower {
     let log = Arc::clone(log);
-    Task::spawn(follow(pipe, Lines::default(), move |line| {
-        log.output("stdout", line)
-    }))
+    let emit = move |line: &[u8]| log.output("stdout", line);
+    Follower::spawn(|dropped| follow(pipe, emit, dropped))
 }
 
 fn take(log: &PluginLog, reader: &mut LogReader, line: &[u8]) {
@@ -122,19 +147,50 @@ fn take(log: &PluginLog, reader: &mut LogReader, line: &[u8]) {
     });
 }
 
-async fn follow(mut pipe: Receiver, mut lines: Lines, mut emit: impl FnMut(&[u8])) {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    while let Ok(count @ 1..) = pipe.read(&mut chunk).await {
+async fn follow(mut pipe: Receiver, mut emit: impl FnMut(&[u8]), dropped: CancellationToken) {
+    let (mut lines, mut chunk) = (Lines::default(), vec![0; CHUNK_BYTES]);
+    while let Some(Ok(count @ 1..)) = dropped.run_until_cancelled(pipe.read(&mut chunk)).await {
         lines.take(&chunk[..count], &mut emit);
-        // One that writes without end always has something ready, and would keep the thread for itself.
-        tokio::task::consume_budget().await;
+        if count < CHUNK_BYTES {
+            let _ = timeout(LULL, dropped.cancelled()).await;
+        } else {
+            // One that writes without end always has something ready, and would keep the thread for itself.
+            tokio::task::consume_budget().await;
+        }
+    }
+    // tokio itself would not yet know of what was written a moment ago.
+    for _ in 0..LEFT_CHUNKS_MAX {
+        let Ok(count @ 1..) = rustix::io::read(&pipe, &mut chunk) else {
+            break;
+        };
+        lines.take(&chunk[..count], &mut emit);
     }
     lines.finish(emit);
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::unix::pipe;
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_written_before_nobody_follows_is_taken() {
+        let (mut process, pipe) = pipe::pipe().unwrap();
+        let (lines, mut taken) = mpsc::unbounded_channel();
+        let emit = move |line: &[u8]| lines.send(line.to_vec()).unwrap();
+        let follower = Follower::spawn(|dropped| follow(pipe, emit, dropped));
+        process.write_all(b"one\n").await.unwrap();
+        assert_eq!(taken.recv().await.unwrap(), b"one");
+        // Now it waits, and the process lives on.
+        process.write_all(b"two\nthree").await.unwrap();
+        drop(follower);
+        assert_eq!(taken.recv().await.unwrap(), b"two");
+        assert_eq!(taken.recv().await.unwrap(), b"three");
+        assert!(taken.recv().await.is_none());
+    }
 
     #[test]
     fn only_the_end_of_many_words_is_kept_and_nothing_disturbs_a_terminal() {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::broker::Broker;
 use super::channel::Connection;
-use super::output::Task;
+use super::output::{Follower, Task};
 use super::run_dir::RunDir;
 use super::stdio;
 use super::wire::Wire;
@@ -27,7 +27,7 @@ pub(super) struct NativeProcess {
     wire: Wire,
     broker: Broker,
     start_times: StartTimes,
-    _outputs: [Task; 2],
+    _outputs: [Follower; 2],
     _stdio: Task,
     _directory: Arc<RunDir>,
 }
@@ -38,7 +38,7 @@ impl NativeProcess {
         process: Process,
         connection: Connection,
         directory: RunDir,
-        outputs: [Task; 2],
+        outputs: [Follower; 2],
         start_times: StartTimes,
         log: &Arc<PluginLog>,
     ) -> Self {
