@@ -379,6 +379,21 @@ mod tests {
     }
 
     #[test]
+    fn the_file_that_operators_are_shown_is_complete() {
+        let (folder, _good) = installation();
+        let here = folder.path().to_str().unwrap();
+        std::fs::rename(folder.path().join("key"), folder.path().join("seal-key")).unwrap();
+        std::fs::create_dir(folder.path().join("folders")).unwrap();
+        let document = include_str!("../../docs/running-the-server.md");
+        let (_, rest) = document.split_once("```hcl\n").unwrap();
+        let (shown, _) = rest.split_once("```").unwrap();
+        let text = shown
+            .replace("/var/lib/palisade", here)
+            .replace("/etc/palisade", here);
+        Config::parse(&text).unwrap();
+    }
+
+    #[test]
     fn every_fault_is_named_with_its_place_in_one_run() {
         let faults = Config::parse(
             r#"

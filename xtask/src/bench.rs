@@ -1,35 +1,40 @@
 //! Measures each way to run a plugin beside its floor.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::guests::{self, COMPONENT_TOOL};
-use crate::shell::{program_at_root, root, step, target};
+use crate::shell::{cargo, program_at_root, root, step, target};
+
+/// The word for a server as it is shipped.
+const RELEASE: &str = "--release";
 
 /// The part that measures beside Vault's core, which is built for it alone.
 const VAULT: &str = "vault";
 
 /// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one; or those of
-/// the parts that are named, with all cores.
+/// the parts that are named, with all cores. With `--release` the server under load is the one that is shipped.
 ///
 /// # Errors
 ///
 /// When something cannot be built, a call fails, or there is no such part.
-pub(crate) fn run(parts: &[&str]) -> Result<()> {
+pub(crate) fn run(words: &[&str]) -> Result<()> {
+    let (flags, parts): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| **word == RELEASE);
     guests::build()?;
     build()?;
+    let server = (!flags.is_empty()).then(build_release).transpose()?;
     if parts.contains(&VAULT) {
         build_vault()?;
     }
-    measure("measure each way to run a plugin beside its floor", parts)?;
+    let what = "measure each way to run a plugin beside its floor";
+    measure(what, &parts, server.as_deref())?;
     if !parts.is_empty() {
         return Ok(());
     }
-    measure(
-        "measure calls and starts on one core",
-        &["--pinned", "calls", "launches"],
-    )
+    let pinned = ["--pinned", "calls", "launches"];
+    measure("measure calls and starts on one core", &pinned, None)
 }
 
 /// Shows that the benchmark still runs; its figures mean nothing.
@@ -39,19 +44,24 @@ pub(crate) fn run(parts: &[&str]) -> Result<()> {
 /// When it cannot be built, or a call fails. The guests have to be built already.
 pub(crate) fn smoke() -> Result<()> {
     build()?;
-    measure("run the benchmark briefly", &["--smoke"])?;
-    measure(
-        "run its long parts briefly",
-        &["--smoke", "fairness", "soak"],
-    )?;
-    measure(
-        "run it briefly on one core",
-        &["--smoke", "--pinned", "calls"],
-    )
+    let long = ["--smoke", "fairness", "soak"];
+    let pinned = ["--smoke", "--pinned", "calls"];
+    measure("run the benchmark briefly", &["--smoke"], None)?;
+    measure("run its long parts briefly", &long, None)?;
+    measure("run it briefly on one core", &pinned, None)
 }
 
 fn build() -> Result<()> {
     guests::build_workspace("build the benchmark", &[COMPONENT_TOOL])
+}
+
+/// The server as it is shipped; where it is then.
+fn build_release() -> Result<PathBuf> {
+    step(
+        "build the server as it is shipped (some ten minutes the first time)",
+        cargo(&["build", "--release", "--locked", "--package", "palisade"]),
+    )?;
+    Ok(target().join("release").join("palisade"))
 }
 
 /// Vault's core and the plugin that it is asked by, both with Go.
@@ -76,7 +86,9 @@ fn build_vault() -> Result<()> {
     )
 }
 
-fn measure(what: &str, words: &[&str]) -> Result<()> {
+fn measure(what: &str, words: &[&str], server: Option<&Path>) -> Result<()> {
     let program = target().join("debug").join("palisade-bench");
-    step(what, program_at_root(program, words))
+    let mut command = program_at_root(program, words);
+    command.envs(server.map(|server| ("PALISADE_SERVER", server)));
+    step(what, command)
 }

@@ -16,6 +16,11 @@ pub fn program(name: &str) -> PathBuf {
     target_directory().join("debug").join(name)
 }
 
+/// The server: the one beside this program, or the one that the variable `PALISADE_SERVER` names.
+pub fn server() -> PathBuf {
+    std::env::var_os("PALISADE_SERVER").map_or_else(|| program("palisade"), PathBuf::from)
+}
+
 /// A guest's component.
 pub fn component(guest: &str) -> PathBuf {
     target_directory().join(format!("wasm32-wasip2/component/palisade_{guest}.wasm"))

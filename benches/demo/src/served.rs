@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sha2::{Digest as _, Sha256};
 
-use crate::built::program;
+use crate::built::server;
 
 /// The token that the programs here choose for themselves.
 pub const TOKEN: &str = "demo-root";
@@ -36,7 +36,7 @@ impl Served {
             stage(artifact, plugins.path())?;
         }
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let child = Command::new(program("palisade"))
+        let child = Command::new(server())
             .args(["server", "-dev"])
             .arg(format!("-dev-root-token-id={TOKEN}"))
             .arg(format!("-dev-listen-address={address}"))
