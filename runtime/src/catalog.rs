@@ -17,6 +17,7 @@ mod manifest;
 mod record;
 mod register;
 mod resolve;
+mod sealed;
 mod survey;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -37,6 +37,7 @@ const UNSAFE_HOMES: &[&str] = &[
     "guests/sdk/src/plugin.rs",
     "native-shim/src/process.rs",
     "runtime/protocol/src/quiet.rs",
+    "runtime/src/catalog/sealed.rs",
     "runtime/src/driver/wasm/load.rs",
     "runtime/src/driver/wasm/rare.rs",
     "runtime/src/worker/command.rs",

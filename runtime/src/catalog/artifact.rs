@@ -1,44 +1,35 @@
 //! The plugin directory as a capability, and the only maker of [`Verified`].
 //!
-//! What is hashed is what runs: a file's bytes are copied into memory that is sealed against every change, and only then
+//! What is hashed is what runs: a file's bytes are copied into memory that is sealed against every change, and those are
 //! hashed. Whatever happens to the file afterwards, or happened during the copy, the digest is that of the copy.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SealFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::custody::Custody;
 use super::kind::{HEAD_BYTES, Kind};
+use super::sealed;
 use crate::registry::Registry;
 use crate::{Digest, RegisterError, RuntimeKind};
 
 /// The largest file that can be a plugin.
-const ARTIFACT_BYTES_MAX: u64 = 512 << 20;
+const ARTIFACT_BYTES_MAX: usize = 512 << 20;
 
 /// How many files are read at once. A file system that hangs holds as many threads and no more.
 const READERS_MAX: usize = 4;
 
 /// How long reading one file may take, waiting for a place included.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How much is read at once to be hashed, in bytes, and how many such pieces may wait to be.
-const PIECE_BYTES: usize = 256 << 10;
-const PIECES_AHEAD: usize = 2;
-
-/// How often, and after which pause, sealing is tried again: a second in all.
-const SEAL_TRIES: u32 = 100;
-const SEAL_PAUSE: Duration = Duration::from_millis(10);
 
 /// The plugin directory, opened once; files are opened beneath it with no symlink followed.
 #[derive(Clone)]
@@ -212,15 +203,15 @@ impl Artifact {
         let custody = &directory.custody;
         custody
             .check_folders(&directory.descriptor, command)
-            .and_then(|()| custody.check(&file))
+            .and_then(|()| custody.check(&file.file))
             .map_err(|fault| unusable(command, &fault))?;
         Self::take(file, command)
     }
 
-    fn take(file: File, command: &str) -> Result<Self, RegisterError> {
+    fn take(file: Regular, command: &str) -> Result<Self, RegisterError> {
         let failed = |error: io::Error| unusable(command, &error.to_string());
-        let memory = copy(file, command)?;
-        seal(&memory).map_err(failed)?;
+        let Regular { file, size } = file;
+        let (memory, digest) = sealed::copy(&file, size).map_err(failed)?;
         let runtime = kind_of(&memory)
             .map_err(failed)?
             .runtime()
@@ -228,12 +219,11 @@ impl Artifact {
                 path: command.to_owned(),
                 found,
             })?;
-        let (digest, size) = hash(&memory).map_err(failed)?;
         Ok(Self {
             digest,
             runtime,
             sealed: memory.into(),
-            size,
+            size: size.get() as u64,
         })
     }
 }
@@ -272,7 +262,7 @@ fn directory_fault(error: Errno) -> String {
 }
 
 /// Opens a regular file of a permitted size beneath the directory.
-fn open_beneath(directory: &OwnedFd, command: &str) -> Result<File, RegisterError> {
+fn open_beneath(directory: &OwnedFd, command: &str) -> Result<Regular, RegisterError> {
     // Without NONBLOCK, opening a FIFO would wait for its writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH
@@ -284,14 +274,20 @@ fn open_beneath(directory: &OwnedFd, command: &str) -> Result<File, RegisterErro
     regular(descriptor, command)
 }
 
+/// A regular file, and how many bytes it has: as many as are permitted.
+struct Regular {
+    file: File,
+    size: NonZero<usize>,
+}
+
 /// The file, if it is a regular one of a permitted size.
-fn regular(descriptor: OwnedFd, command: &str) -> Result<File, RegisterError> {
+fn regular(descriptor: OwnedFd, command: &str) -> Result<Regular, RegisterError> {
     let found = rustix::fs::fstat(&descriptor).map_err(|error| open_fault(command, error))?;
-    let size = u64::try_from(found.st_size).unwrap_or(0);
     match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile if size == 0 => Err(unusable(command, "it is empty")),
-        FileType::RegularFile if size > ARTIFACT_BYTES_MAX => Err(too_large(command, size)),
-        FileType::RegularFile => Ok(File::from(descriptor)),
+        FileType::RegularFile => Ok(Regular {
+            file: File::from(descriptor),
+            size: permitted(command, found.st_size)?,
+        }),
         FileType::Directory => Err(unusable(command, "it is a directory")),
         FileType::Fifo => Err(unusable(command, "it is a FIFO")),
         _ => Err(unusable(command, "it is not a regular file")),
@@ -314,85 +310,20 @@ fn open_fault(command: &str, error: Errno) -> RegisterError {
     }
 }
 
-/// Copies a file into memory. It may grow meanwhile: the cap counts what is read.
-fn copy(file: File, command: &str) -> Result<File, RegisterError> {
-    let failed = |error: io::Error| unusable(command, &error.to_string());
-    let mut memory = memory_file().map_err(failed)?;
-    let mut capped = file.take(ARTIFACT_BYTES_MAX + 1);
-    match io::copy(&mut capped, &mut memory).map_err(failed)? {
-        0 => Err(unusable(command, "it is empty")),
-        size if size > ARTIFACT_BYTES_MAX => Err(too_large(command, size)),
-        _ => Ok(memory),
-    }
-}
-
-fn memory_file() -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let made = match rustix::fs::memfd_create("palisade-plugin", flags | MemfdFlags::EXEC) {
-        // Kernels before 6.3 do not know the flag, and let every memory file be executed.
-        Err(Errno::INVAL) => rustix::fs::memfd_create("palisade-plugin", flags),
-        made => made,
-    };
-    Ok(File::from(made?))
-}
-
-/// The kernel does not seal memory while it has a page of it in hand, to move it or to look at its age, and says
-/// "busy" then. It lets go by itself.
-fn seal(memory: &File) -> io::Result<()> {
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    for _ in 0..SEAL_TRIES {
-        match rustix::fs::fcntl_add_seals(memory, seals) {
-            Err(Errno::BUSY) => thread::sleep(SEAL_PAUSE),
-            done => return Ok(done?),
-        }
-    }
-    Ok(rustix::fs::fcntl_add_seals(memory, seals)?)
-}
-
 fn kind_of(memory: &File) -> io::Result<Kind> {
     let mut head = [0; HEAD_BYTES];
     let length = memory.read_at(&mut head, 0)?;
     Ok(Kind::of(&head[..length]))
 }
 
-/// Hashes the whole. Reading goes on in a thread of its own meanwhile, which is a third of the work.
-fn hash(memory: &File) -> io::Result<(Digest, u64)> {
-    let (filled, pieces) = mpsc::sync_channel(PIECES_AHEAD);
-    let (empty, spares) = mpsc::channel();
-    thread::scope(|scope| {
-        let reader = thread::Builder::new().name("palisade-reader".to_owned());
-        reader.spawn_scoped(scope, move || read_pieces(memory, &spares, &filled))?;
-        let (mut hasher, mut size) = (Sha256::new(), 0);
-        for piece in pieces {
-            let piece: Vec<u8> = piece?;
-            hasher.update(&piece);
-            size += piece.len() as u64;
-            // After the last one nobody wants it.
-            let _ = empty.send(piece);
+fn permitted(command: &str, size: i64) -> Result<NonZero<usize>, RegisterError> {
+    let found = usize::try_from(size).ok().and_then(NonZero::new);
+    match found.ok_or_else(|| unusable(command, "it is empty"))? {
+        size if size.get() > ARTIFACT_BYTES_MAX => {
+            let fault = format!("it has {size} bytes, {ARTIFACT_BYTES_MAX} are allowed");
+            Err(unusable(command, &fault))
         }
-        Ok((Digest::new(hasher.finalize().into()), size))
-    })
-}
-
-/// Reads from the beginning to the end, or for as long as somebody listens.
-fn read_pieces(
-    memory: &File,
-    spares: &Receiver<Vec<u8>>,
-    filled: &SyncSender<io::Result<Vec<u8>>>,
-) {
-    let mut offset = 0;
-    loop {
-        let mut piece = spares.try_recv().unwrap_or_default();
-        piece.resize(PIECE_BYTES, 0);
-        let read = memory.read_at(&mut piece, offset).map(|length| {
-            piece.truncate(length);
-            offset += length as u64;
-            piece
-        });
-        let is_last = !matches!(&read, Ok(piece) if !piece.is_empty());
-        if filled.send(read).is_err() || is_last {
-            return;
-        }
+        size => Ok(size),
     }
 }
 
@@ -403,15 +334,11 @@ fn unusable(command: &str, fault: &str) -> RegisterError {
     }
 }
 
-fn too_large(command: &str, size: u64) -> RegisterError {
-    let fault = format!("it has {size} bytes, {ARTIFACT_BYTES_MAX} are allowed");
-    unusable(command, &fault)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ErrorKind;
+    use sha2::{Digest as _, Sha256};
     use std::io::Write;
     use std::os::unix::fs::symlink;
     use std::time::Instant;
@@ -482,8 +409,10 @@ mod tests {
         let verified = verify(&directory, "p").await.expect("the digest is right");
         std::fs::write(&path, b"#!/bin/sh").expect("the folder is ours");
         let copy = File::from(verified.sealed().try_clone().expect("descriptors remain"));
-        let (digest, _) = hash(&copy).expect("memory can be read");
-        assert_eq!(digest, digest_of(COMPONENT));
+        let mut bytes = [0; COMPONENT.len()];
+        copy.read_exact_at(&mut bytes, 0)
+            .expect("memory can be read");
+        assert_eq!(bytes, COMPONENT);
         assert_eq!(
             verify(&directory, "p").await.err(),
             Some(ErrorKind::ArtifactKind)
