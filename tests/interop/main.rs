@@ -16,6 +16,7 @@ mod lifecycle;
 mod mock;
 mod peers;
 mod protocol_four;
+mod re_exec;
 mod vault_jwt;
 mod vault_kv;
 mod vault_peer;
@@ -37,6 +38,7 @@ const FILES: &[&[Case]] = &[
     database::MULTIPLEXED,
     protocol_four::CASES,
     family::CASES,
+    re_exec::CASES,
     vault_kv::CASES,
     vault_peer::CASES,
     vault_jwt::CASES,

@@ -80,6 +80,9 @@ pub(crate) const MULTIPLEXED_DATABASES: &[Peer] = DATABASES.split_at(2).1;
 /// A plugin that starts others, and may not want to end.
 pub(crate) const FAMILY: &[Peer] = &[go("family", false)];
 
+/// A plugin that executes itself again.
+pub(crate) const RE_EXEC: &[Peer] = &[go("re-exec", false), go("re-exec", true)];
+
 const fn go(program: &'static str, multiplex: bool) -> Peer {
     Peer::Go { program, multiplex }
 }

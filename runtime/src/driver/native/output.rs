@@ -179,8 +179,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_before_nobody_follows_is_taken() {
         let (mut process, pipe) = pipe::pipe().unwrap();
-        let (lines, mut taken) = mpsc::unbounded_channel();
-        let emit = move |line: &[u8]| lines.send(line.to_vec()).unwrap();
+        let (lines, mut taken) = mpsc::channel(8);
+        let emit = move |line: &[u8]| lines.try_send(line.to_vec()).unwrap();
         let follower = Follower::spawn(|dropped| follow(pipe, emit, dropped));
         process.write_all(b"one\n").await.unwrap();
         assert_eq!(taken.recv().await.unwrap(), b"one");
