@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_that_operators_are_shown_is_complete() {
+    fn the_file_that_operators_are_shown_is_read() {
         let (folder, _good) = installation();
         let here = folder.path().to_str().unwrap();
         std::fs::rename(folder.path().join("key"), folder.path().join("seal-key")).unwrap();

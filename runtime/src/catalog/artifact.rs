@@ -25,7 +25,7 @@ use crate::{Digest, RegisterError, RuntimeKind};
 /// The largest file that can be a plugin.
 const ARTIFACT_BYTES_MAX: usize = 512 << 20;
 
-/// How many files are read at once. A file system that hangs holds as many threads and no more.
+/// How many files are read at once. A file system that hangs holds twice as many threads and no more.
 const READERS_MAX: usize = 4;
 
 /// How long reading one file may take, waiting for a place included.

@@ -1,8 +1,11 @@
 //! Copies a file into memory that is sealed against every change, and hashes it on the way.
 //!
-//! Before the first byte is copied, the memory file is sealed against everybody but the one mapping that the copy goes
-//! through; when all of it is hashed, that mapping goes, and the file is sealed for good. So what was hashed is what stays,
-//! and need not be read a second time.
+//! Before the first byte is copied, the memory file is sealed against everybody but those who can write to it already: the
+//! one mapping that the copy goes through, and nobody else, which is looked at. When all of it is hashed, that mapping goes,
+//! and the file is sealed for good. So what was hashed is what stays, and need not be read a second time.
+//!
+//! Somebody else could only have come through `/proc`, in the moment before the first seal, and as a user who may read this
+//! process. Then the copy is hashed again once it is sealed.
 #![expect(
     unsafe_code,
     reason = "what the mapping holds is no memory of Rust's; no crate in use makes one"
@@ -11,6 +14,7 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZero;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 use std::sync::mpsc::{self, Receiver};
@@ -38,18 +42,39 @@ const SEAL_PAUSE: Duration = Duration::from_millis(10);
 /// That the file changed its size meanwhile, or cannot be read; that there is no memory.
 pub(super) fn copy(source: &File, size: NonZero<usize>) -> io::Result<(File, Digest)> {
     let memory = memory_file()?;
-    memory.set_len(size.get() as u64)?;
-    let mut mapping = Mapping::of(&memory, size)?;
-    seal(
-        &memory,
-        SealFlags::GROW | SealFlags::SHRINK | SealFlags::FUTURE_WRITE,
-    )?;
-    let digest = fill(mapping.bytes(), source)?;
-    drop(mapping);
-    seal(&memory, SealFlags::WRITE | SealFlags::SEAL)?;
+    let mapping = reserve(&memory, size)?;
+    let digest = take(&memory, mapping, source)?;
     match source.read_at(&mut [0], size.get() as u64)? {
         0 => Ok((memory, digest)),
         _ => Err(io::Error::other("it grew while it was read")),
+    }
+}
+
+/// Makes room that only the mapping can be used to write to.
+fn reserve(memory: &File, size: NonZero<usize>) -> io::Result<Mapping> {
+    memory.set_len(size.get() as u64)?;
+    let mapping = Mapping::of(memory, size)?;
+    seal(
+        memory,
+        SealFlags::GROW | SealFlags::SHRINK | SealFlags::FUTURE_WRITE,
+    )?;
+    match memory.metadata()?.len() == size.get() as u64 {
+        true => Ok(mapping),
+        false => Err(io::Error::other(
+            "somebody else changed the size of its copy",
+        )),
+    }
+}
+
+/// Fills the room, and seals it for good. What it hashes to is that of what is sealed.
+fn take(memory: &File, mut mapping: Mapping, source: &File) -> io::Result<Digest> {
+    let alone = is_open_to_nobody_else(memory);
+    let digest = fill(mapping.bytes(), source)?;
+    drop(mapping);
+    seal(memory, SealFlags::WRITE | SealFlags::SEAL)?;
+    match alone {
+        true => Ok(digest),
+        false => hash_again(memory),
     }
 }
 
@@ -75,6 +100,29 @@ fn seal(memory: &File, seals: SealFlags) -> io::Result<()> {
     Ok(fcntl_add_seals(memory, seals)?)
 }
 
+/// Whether nobody but this descriptor, and what was made of it, can write to the file: the kernel grants a read lease only
+/// then, and a mapping keeps what it was made of open. A descriptor that is opened later is too late for the seal.
+fn is_open_to_nobody_else(memory: &File) -> bool {
+    // SAFETY: a lease is a mark on an open file, and touches no memory.
+    let lease =
+        |kind: libc::c_int| unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_SETLEASE, kind) } == 0;
+    lease(libc::F_RDLCK) && lease(libc::F_UNLCK)
+}
+
+/// Reads what is sealed.
+fn hash_again(memory: &File) -> io::Result<Digest> {
+    let (mut hasher, mut piece, mut offset) = (Sha256::new(), vec![0; PIECE_BYTES], 0);
+    loop {
+        match memory.read_at(&mut piece, offset)? {
+            0 => return Ok(Digest::new(hasher.finalize().into())),
+            count => {
+                hasher.update(&piece[..count]);
+                offset += count as u64;
+            }
+        }
+    }
+}
+
 /// Copies piece by piece. Another thread hashes meanwhile, which takes about as long.
 fn fill(bytes: &mut [u8], source: &File) -> io::Result<Digest> {
     let (copied, pieces) = mpsc::channel();
@@ -83,7 +131,7 @@ fn fill(bytes: &mut [u8], source: &File) -> io::Result<Digest> {
         let hasher = hasher.spawn_scoped(scope, || hash(pieces))?;
         let mut offset = 0;
         for piece in bytes.chunks_mut(PIECE_BYTES) {
-            source.read_exact_at(piece, offset).map_err(shorter)?;
+            source.read_exact_at(piece, offset).map_err(explained)?;
             offset += piece.len() as u64;
             // Nobody writes to it again: it is borrowed for as long as there is a hasher.
             let _ = copied.send(&*piece);
@@ -101,9 +149,13 @@ fn hash(pieces: Receiver<&[u8]>) -> Digest {
     Digest::new(hasher.finalize().into())
 }
 
-fn shorter(error: io::Error) -> io::Error {
+fn explained(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => io::Error::other("it became shorter while it was read"),
+        // What the kernel says when it finds no page to put the bytes into.
+        _ if error.raw_os_error() == Some(Errno::FAULT.raw_os_error()) => {
+            io::Error::from(io::ErrorKind::OutOfMemory)
+        }
         _ => error,
     }
 }
@@ -134,7 +186,8 @@ impl Mapping {
 
     fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is that long, as is the file, which cannot become shorter; it is there until `self` is dropped,
-        // and borrowed by nobody else. The file is sealed against whoever has no mapping of it, and no other was made.
+        // and borrowed by nobody else. The file is sealed against whoever has no mapping of it. Another mapping can only
+        // be of another process, which could write to this memory without it as well; its bytes are only copied and hashed.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.size.get()) }
     }
 }
@@ -150,6 +203,8 @@ impl Drop for Mapping {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+
+    use rustix::fs::fcntl_get_seals;
 
     use super::*;
 
@@ -178,28 +233,56 @@ mod tests {
 
     #[test]
     fn nobody_changes_a_copy_neither_in_the_making_nor_later() {
-        let memory = memory_file().unwrap();
-        memory.set_len(5).unwrap();
-        let size = NonZero::new(5).unwrap();
-        let mut mapping = Mapping::of(&memory, size).unwrap();
-        // The control: before it is sealed, it is open to all.
+        let (memory, size) = (memory_file().unwrap(), NonZero::new(5).unwrap());
+        // The control: before it is reserved, it is open to all.
         memory.write_all_at(b"other", 0).unwrap();
-        seal(
-            &memory,
-            SealFlags::GROW | SealFlags::SHRINK | SealFlags::FUTURE_WRITE,
-        )
-        .unwrap();
+        let mapping = reserve(&memory, size).unwrap();
         assert!(memory.write_all_at(b"later", 0).is_err());
         assert!(memory.set_len(0).is_err());
+        assert!(memory.set_len(9).is_err());
         assert!(Mapping::of(&memory, size).is_err());
-        mapping.bytes().copy_from_slice(b"right");
         // What can still be written to is not sealed for good.
         assert!(fcntl_add_seals(&memory, SealFlags::WRITE).is_err());
-        drop(mapping);
-        seal(&memory, SealFlags::WRITE | SealFlags::SEAL).unwrap();
+        take(&memory, mapping, &file_of(b"right")).unwrap();
         let mut bytes = [0; 5];
         memory.read_exact_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"right");
+        let all = SealFlags::GROW | SealFlags::SHRINK | SealFlags::FUTURE_WRITE;
+        let all = all | SealFlags::WRITE | SealFlags::SEAL;
+        assert_eq!(fcntl_get_seals(&memory).unwrap(), all);
+    }
+
+    #[test]
+    fn whoever_could_write_to_a_copy_before_does_not_get_it_past_its_digest() {
+        let bytes = vec![1; 8 * PIECE_BYTES];
+        let (memory, size) = (memory_file().unwrap(), NonZero::new(bytes.len()).unwrap());
+        assert!(is_open_to_nobody_else(&memory));
+        memory.set_len(bytes.len() as u64).unwrap();
+        let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+        let door = File::options().read(true).write(true).open(path).unwrap();
+        let mut strange = Mapping::of(&door, size).unwrap();
+        drop(door);
+        assert!(!is_open_to_nobody_else(&memory));
+        let (source, last) = (file_of(&bytes), bytes.len() as u64 - 1);
+        let digest = thread::scope(|scope| {
+            let copying = scope.spawn(|| {
+                let mapping = reserve(&memory, size).unwrap();
+                take(&memory, mapping, &source).unwrap()
+            });
+            let mut copied = [0];
+            while copied == [0] {
+                memory.read_exact_at(&mut copied, last).unwrap();
+            }
+            // All is copied, and soon hashed. For as long as this mapping is there, nothing is sealed for good.
+            thread::sleep(Duration::from_millis(50));
+            strange.bytes()[0] = 2;
+            drop(strange);
+            copying.join().unwrap()
+        });
+        let mut kept = vec![0; size.get()];
+        memory.read_exact_at(&mut kept, 0).unwrap();
+        assert_eq!(kept[0], 2);
+        assert_eq!(digest, Digest::new(Sha256::digest(&kept).into()));
     }
 
     #[test]

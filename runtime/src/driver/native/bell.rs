@@ -10,6 +10,9 @@ use std::task::{Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
+/// How often a task looks again in one turn, when somebody rang meanwhile. Then others have theirs.
+pub(super) const ROUNDS_MAX: usize = 4;
+
 /// The task waits: whoever rings wakes it.
 const WAITS: u8 = 0;
 /// It is at work: whoever rings is noted.
@@ -30,7 +33,8 @@ impl Bell {
         Waker::from(Arc::clone(self))
     }
 
-    /// The task of this waker begins to work: what rings from now on is only noted.
+    /// The task of this waker begins to work: what rings from now on is only noted. So it comes before any look after which
+    /// the task may wait.
     pub(super) fn begin(&self, task: &Waker) {
         self.task.register(task);
         self.state.store(WORKS, Ordering::SeqCst);

@@ -25,13 +25,16 @@ const CHUNK_BYTES: usize = 16 << 10;
 /// one for each of them, in the midst of the request.
 const LULL: Duration = Duration::from_millis(10);
 
-/// What is still read once nobody follows: more than a pipe holds, and not for ever.
+/// What is little, in bytes: less than the smallest pipe holds. Whoever has filled it waits to write more.
+const LITTLE_BYTES: usize = 4 << 10;
+
+/// What is still read once nobody follows: what the largest pipe holds that a user can make, and not for ever.
 const LEFT_CHUNKS_MAX: usize = 64;
 
 /// How much of the end of standard error is kept for errors, in bytes.
 const LAST_WORDS_BYTES_MAX: usize = 2 << 10;
 
-/// How long to wait for them once the process has ended.
+/// How long to wait for what it wrote once the process has ended.
 const WORDS_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A task that ends with this value.
@@ -90,6 +93,7 @@ impl LastWords {
 
 /// Follows what a process writes. When it is dropped, that ends with what has been written by then.
 pub(super) struct Follower {
+    ended: CancellationToken,
     _dropped: DropGuard,
 }
 
@@ -98,11 +102,21 @@ impl Follower {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let dropped = CancellationToken::new();
-        tokio::spawn(following(dropped.clone()));
+        let (dropped, ended) = (CancellationToken::new(), CancellationToken::new());
+        let (following, end) = (following(dropped.clone()), ended.clone().drop_guard());
+        tokio::spawn(async move {
+            following.await;
+            drop(end);
+        });
         Self {
+            ended,
             _dropped: dropped.drop_guard(),
         }
+    }
+
+    /// Waits until all that an ended process wrote has been taken, but not for long: a descendant may hold the pipe open.
+    pub(super) async fn ended(&self) {
+        let _ = timeout(WORDS_TIMEOUT, self.ended.cancelled()).await;
     }
 }
 
@@ -151,7 +165,7 @@ async fn follow(mut pipe: Receiver, mut emit: impl FnMut(&[u8]), dropped: Cancel
     let (mut lines, mut chunk) = (Lines::default(), vec![0; CHUNK_BYTES]);
     while let Some(Ok(count @ 1..)) = dropped.run_until_cancelled(pipe.read(&mut chunk)).await {
         lines.take(&chunk[..count], &mut emit);
-        if count < CHUNK_BYTES {
+        if count < LITTLE_BYTES {
             let _ = timeout(LULL, dropped.cancelled()).await;
         } else {
             // One that writes without end always has something ready, and would keep the thread for itself.

@@ -27,7 +27,7 @@ pub(super) struct NativeProcess {
     wire: Wire,
     broker: Broker,
     start_times: StartTimes,
-    _outputs: [Follower; 2],
+    outputs: [Follower; 2],
     _stdio: Task,
     _directory: Arc<RunDir>,
 }
@@ -52,7 +52,7 @@ impl NativeProcess {
                 Arc::clone(&directory),
             ),
             _stdio: stdio::follow(wire.clone(), log),
-            _outputs: outputs,
+            outputs,
             process,
             wire,
             start_times,
@@ -98,6 +98,9 @@ impl NativeProcess {
                 pid = self.process.id(),
                 "a killed plugin process does not end"
             );
+        }
+        for output in &self.outputs {
+            output.ended().await;
         }
     }
 

@@ -27,12 +27,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::bell::Bell;
+use super::bell::{Bell, ROUNDS_MAX};
 use super::services::{Call, Outcome, Services};
 use super::wire::{HEADERS_BYTES_MAX, WINDOW_BYTES};
-
-/// How often a connection is polled in one turn, when there is more to do after each time.
-const ROUNDS_MAX: usize = 4;
 
 /// Calls into the host that one connection may have under way.
 const CALLS_MAX: u32 = 64;

@@ -62,7 +62,7 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         let this = &mut *self;
-        // Mostly it has come with the head.
+        // Mostly it has come with the head. Otherwise this look counts for nothing: the one after the drive does.
         if let Poll::Ready(frame) = this.poll_stream() {
             return Poll::Ready(frame);
         }

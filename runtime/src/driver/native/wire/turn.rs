@@ -9,9 +9,7 @@ use h2::client::SendRequest;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::driver::Driver;
-
-/// How often a caller polls the connection in one turn, when there is more to do after each time.
-const ROUNDS_MAX: usize = 4;
+use crate::driver::native::bell::ROUNDS_MAX;
 
 /// What drives h2 on, and ends with the connection.
 pub(super) type Connection = Pin<Box<dyn Future<Output = Result<(), h2::Error>> + Send>>;
