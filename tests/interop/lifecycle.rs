@@ -10,7 +10,7 @@ use palisade_tests::{Harness, expect_kind, reaped};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::peers::{BAO_PEERS, Peer, cases, enable, manifest, mount};
+use crate::peers::{BAO_PEERS, Peer, cases, enable, manifest, mount, process};
 
 cases! {
     CASES for BAO_PEERS;
@@ -207,10 +207,4 @@ fn multiplexes(peer: Peer) -> bool {
             ..
         }
     )
-}
-
-/// The process that serves a mount now. Its own number for itself is another: it may be the first of a namespace.
-fn process(h: &Harness, path: &str) -> Pid {
-    let number = h.info(path).process_id.expect("a process runs");
-    Pid::from_raw(number.cast_signed()).unwrap()
 }

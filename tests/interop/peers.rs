@@ -250,6 +250,12 @@ pub(crate) async fn enable_as(h: &Harness, peer: Peer, path: &str, mount: NewMou
     mounted.unwrap()
 }
 
+/// The process that serves a mount now. Its own number for itself is another: it may be the first of a namespace.
+pub(crate) fn process(h: &Harness, path: &str) -> Pid {
+    let number = h.info(path).process_id.expect("a process runs");
+    Pid::from_raw(number.cast_signed()).unwrap()
+}
+
 /// The processes that have this line in their environment, by the numbers that they have here.
 pub(crate) fn processes_with(line: &str) -> HashSet<Pid> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

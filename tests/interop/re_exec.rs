@@ -6,10 +6,10 @@ use palisade_runtime::catalog::Manifest;
 use palisade_runtime::contract::PluginType;
 use palisade_runtime::{MountError, NewMount};
 use palisade_tests::{Harness, reaped};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
-use crate::peers::{Peer, RE_EXEC, cases, enable, manifest, register};
+use crate::peers::{Peer, RE_EXEC, cases, enable, manifest, process, register};
 
 cases! {
     CASES for RE_EXEC;
@@ -38,16 +38,13 @@ async fn one_that_executes_itself_executes_the_bytes_that_were_hashed(h: Harness
         ..manifest(&h, peer, PluginType::Secret, &[])
     };
     h.runtime.register(manifest).await.unwrap();
-    let first = enable(&h, peer, "p").await.process_id.unwrap();
+    enable(&h, peer, "p").await;
+    let first = process(&h, "p");
     h.write("p/kv/a", json!({ "value": "kept" })).await.unwrap();
     // Whatever lies at its path now is not what it executes.
     h.place(peer.name(), b"\x7fELF of somebody else");
-    let first = Pid::from_raw(first.cast_signed()).unwrap();
     kill_process(first, Signal::KILL).unwrap();
     reaped(first).await;
     assert_eq!(h.read("p/kv/a").await.unwrap()["value"], "kept");
-    assert_ne!(
-        h.info("p").process_id,
-        Some(first.as_raw_pid().unsigned_abs())
-    );
+    assert_ne!(process(&h, "p"), first);
 }

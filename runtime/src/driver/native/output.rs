@@ -10,7 +10,6 @@ use palisade_contract::LogRecord;
 use palisade_protocol::log_line::LogReader;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -57,8 +56,8 @@ impl Drop for Task {
 #[derive(Clone, Default)]
 pub(super) struct LastWords {
     words: Arc<Mutex<Vec<u8>>>,
-    /// Told when nothing more will come.
-    ended: Arc<Notify>,
+    /// Cancelled when nothing more will come.
+    ended: CancellationToken,
 }
 
 impl LastWords {
@@ -70,9 +69,9 @@ impl LastWords {
         words.drain(..excess);
     }
 
-    /// Waits until the last of them has been read, but not for long: a descendant may hold the pipe open.
+    /// Waits until the last of them has been read, but not for long.
     pub(super) async fn spoken(&self) {
-        let _ = timeout(WORDS_TIMEOUT, self.ended.notified()).await;
+        wait_for(&self.ended).await;
     }
 
     /// Whether a text is among them.
@@ -98,12 +97,15 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    fn spawn<F>(following: impl FnOnce(CancellationToken) -> F) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let (dropped, ended) = (CancellationToken::new(), CancellationToken::new());
-        let (following, end) = (following(dropped.clone()), ended.clone().drop_guard());
+    /// Hands each line to `emit`, and cancels `ended` after the last.
+    fn spawn(
+        pipe: Receiver,
+        emit: impl FnMut(&[u8]) + Send + 'static,
+        ended: CancellationToken,
+    ) -> Self {
+        let dropped = CancellationToken::new();
+        let following = follow(pipe, emit, dropped.clone());
+        let end = ended.clone().drop_guard();
         tokio::spawn(async move {
             following.await;
             drop(end);
@@ -114,10 +116,15 @@ impl Follower {
         }
     }
 
-    /// Waits until all that an ended process wrote has been taken, but not for long: a descendant may hold the pipe open.
+    /// Waits until all that an ended process wrote has been taken, but not for long.
     pub(super) async fn ended(&self) {
-        let _ = timeout(WORDS_TIMEOUT, self.ended.cancelled()).await;
+        wait_for(&self.ended).await;
     }
+}
+
+/// Not for ever: a descendant may hold the pipe open.
+async fn wait_for(ended: &CancellationToken) {
+    let _ = timeout(WORDS_TIMEOUT, ended.cancelled()).await;
 }
 
 /// Logs standard error line by line, as hclog's JSON where it is that.
@@ -128,23 +135,20 @@ pub(super) fn follow_stderr(
 ) -> io::Result<Follower> {
     let pipe = Receiver::from_owned_fd(stderr)?;
     let (log, words) = (Arc::clone(log), words.clone());
-    let ended = Arc::clone(&words.ended);
+    let ended = words.ended.clone();
     let mut reader = LogReader::default();
     let emit = move |line: &[u8]| {
         words.take(line);
         take(&log, &mut reader, line);
     };
-    Ok(Follower::spawn(|dropped| async move {
-        follow(pipe, emit, dropped).await;
-        ended.notify_one();
-    }))
+    Ok(Follower::spawn(pipe, emit, ended))
 }
 
 /// Logs what comes on standard output after the handshake; go-plugin's processes have moved it elsewhere by then.
 pub(super) fn follow_stdout(pipe: Receiver, log: &Arc<PluginLog>) -> Follower {
     let log = Arc::clone(log);
     let emit = move |line: &[u8]| log.output("stdout", line);
-    Follower::spawn(|dropped| follow(pipe, emit, dropped))
+    Follower::spawn(pipe, emit, CancellationToken::new())
 }
 
 fn take(log: &PluginLog, reader: &mut LogReader, line: &[u8]) {
@@ -195,7 +199,7 @@ mod tests {
         let (mut process, pipe) = pipe::pipe().unwrap();
         let (lines, mut taken) = mpsc::channel(8);
         let emit = move |line: &[u8]| lines.try_send(line.to_vec()).unwrap();
-        let follower = Follower::spawn(|dropped| follow(pipe, emit, dropped));
+        let follower = Follower::spawn(pipe, emit, CancellationToken::new());
         process.write_all(b"one\n").await.unwrap();
         assert_eq!(taken.recv().await.unwrap(), b"one");
         // Now it waits, and the process lives on.

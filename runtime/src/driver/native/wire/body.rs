@@ -1,7 +1,6 @@
 //! The body of an answer.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -9,7 +8,6 @@ use h2::RecvStream;
 use http_body::Frame;
 
 use super::WireError;
-use super::driver::Driver;
 use super::held::Held;
 use super::seat::Seat;
 use super::seats::Role;
@@ -26,13 +24,10 @@ pub(in crate::driver::native) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(
-        stream: Held<RecvStream>,
-        upload: Option<Task>,
-        driver: &Arc<Driver>,
-    ) -> Self {
+    /// The body for whoever waited in `seat` for its head.
+    pub(super) fn new(stream: Held<RecvStream>, upload: Option<Task>, seat: &Seat) -> Self {
         Self {
-            seat: Seat::new(Arc::clone(driver), Role::Onlooker),
+            seat: seat.another(Role::Onlooker),
             stream: Some(stream),
             _upload: upload,
         }

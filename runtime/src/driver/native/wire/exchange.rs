@@ -87,9 +87,10 @@ impl Exchange {
     /// The head is here; the body goes on without this seat.
     fn answer(&mut self, head: http::Response<h2::RecvStream>) -> http::Response<Body> {
         let response = std::mem::replace(&mut self.stage, Stage::Done);
-        let driver = self.seat.driver();
-        let answer =
-            head.map(|stream| Body::new(Held::new(stream, driver), self.upload.take(), driver));
+        let answer = head.map(|stream| {
+            let stream = Held::new(stream, self.seat.driver());
+            Body::new(stream, self.upload.take(), &self.seat)
+        });
         drop(response);
         answer
     }

@@ -27,6 +27,16 @@ impl Seat {
         }
     }
 
+    /// Another seat for the same caller, who is done with this one.
+    pub(super) fn another(&self, role: Role) -> Self {
+        Self {
+            driver: Arc::clone(&self.driver),
+            number: None,
+            role,
+            bell: Arc::clone(&self.bell),
+        }
+    }
+
     pub(super) fn driver(&self) -> &Arc<Driver> {
         &self.driver
     }
