@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use palisade_demo::built;
+use palisade_demo::built::peer;
 
 /// Median and 99th percentile, in microseconds.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -73,9 +73,4 @@ impl GoHost {
         );
         Ok(serde_json::from_slice(&output.stdout)?)
     }
-}
-
-/// An executable in Go, whether it was built or not.
-pub fn peer(name: &str) -> PathBuf {
-    built::target_directory().join("debug/interop").join(name)
 }

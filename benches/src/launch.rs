@@ -21,9 +21,9 @@ use palisade_runtime::services::Deadline;
 use palisade_runtime::{Digest, Timeouts, Workers};
 use sha2::{Digest as _, Sha256};
 
-use crate::go_host::{GoHost, Spread, Task, peer};
+use crate::go_host::{GoHost, Spread, Task};
 use crate::plan;
-use palisade_demo::built;
+use palisade_demo::built::{self, peer};
 use palisade_demo::sampler::{Effort, Samples};
 
 /// What each of them answers without storage.

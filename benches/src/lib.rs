@@ -2,6 +2,7 @@
 //!
 //! Figures of different runs do not compare: machines are noisy. Ratios inside one run do.
 
+pub mod beside;
 pub mod call;
 pub mod embedded;
 pub mod fairness;
@@ -15,4 +16,3 @@ pub mod plan;
 pub mod soak;
 pub mod stores;
 pub mod table;
-pub mod vault;

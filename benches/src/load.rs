@@ -11,8 +11,7 @@ use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::json;
 
-use crate::go_host::peer;
-use palisade_demo::built;
+use palisade_demo::built::{self, peer};
 use palisade_demo::http::Client;
 use palisade_demo::sampler::{Effort, Samples};
 use palisade_demo::served::Served;
@@ -226,11 +225,11 @@ async fn keep_asking(
 }
 
 impl Way {
-    /// The mock plugin of Vault's SDK, one process for all.
-    pub(crate) fn of_vault(file: PathBuf) -> Self {
+    /// The mock plugin of an SDK, one process for all, as any server of the family runs it.
+    pub(crate) fn through_both(file: PathBuf) -> Self {
         Self {
-            label: "mock of Vault's SDK",
-            name: "vault-mock",
+            label: "mock of an SDK",
+            name: "mock",
             file: Some(file),
             args: &["-multiplex"],
             isolation: None,

@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use palisade_benches::floor::wire;
-use palisade_benches::{call, fairness, launch, load, peers, soak, stores, vault};
+use palisade_benches::{beside, call, fairness, launch, load, peers, soak, stores};
+use palisade_demo::other::Other;
 use palisade_demo::sampler::Effort;
 use palisade_runtime::Workers;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 /// What can be measured: its name, and whether it is measured when none is named.
-const PARTS: [(&str, bool); 8] = [
+const PARTS: [(&str, bool); 9] = [
     ("calls", true),
     ("peers", true),
     ("launches", true),
@@ -42,6 +43,7 @@ const PARTS: [(&str, bool); 8] = [
     ("stores", true),
     ("fairness", false),
     ("soak", false),
+    ("openbao", false),
     ("vault", false),
 ];
 
@@ -83,7 +85,14 @@ async fn figures(part: &str, workers: &Workers, effort: Effort) -> anyhow::Resul
         "load" => load::compare(effort).await?.to_string(),
         "stores" => stores::compare(workers, effort).await?.to_string(),
         "fairness" => fairness::compare(effort).await?.to_string(),
-        "vault" => vault::compare(effort).await?.to_string(),
+        "openbao" => {
+            let beside = beside::compare(Other::OpenBao, effort).await?;
+            beside.to_string()
+        }
+        "vault" => {
+            let beside = beside::compare(Other::VaultCore, effort).await?;
+            beside.to_string()
+        }
         "soak" => soak::run(workers, effort).await?.to_string(),
         other => anyhow::bail!("there is no part {other}"),
     })

@@ -7,8 +7,9 @@ use anyhow::Context;
 use palisade_runtime::Workers;
 
 use crate::embedded::{Embedded, Plugin};
-use crate::go_host::{GoHost, Spread, Task, peer};
+use crate::go_host::{GoHost, Spread, Task};
 use crate::table::table;
+use palisade_demo::built::peer;
 use palisade_demo::sampler::{Effort, Samples, turn};
 
 /// What each of them answers without storage.

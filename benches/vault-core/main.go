@@ -42,7 +42,6 @@ func main() {
 		if err := makeToken("http://"+listener.Addr().String(), root, *token); err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println("ready")
 	}()
 	properties := &vault.HandlerProperties{Core: core, ListenerConfig: &configutil.Listener{}}
 	log.Fatal(http.Serve(listener, vaulthttp.Handler.Handler(properties)))

@@ -14,6 +14,7 @@ mod database;
 mod family;
 mod lifecycle;
 mod mock;
+mod openbao;
 mod peers;
 mod protocol_four;
 mod re_exec;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let has_go = arguments.list || peers::build();
     let cases = FILES.iter().copied().flatten();
-    let trials: Vec<Trial> = cases.flat_map(|case| peers::trials(case, has_go)).collect();
+    let mut trials: Vec<Trial> = cases.flat_map(|case| peers::trials(case, has_go)).collect();
+    trials.extend(openbao::trials(has_go));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -162,7 +162,7 @@ pub(crate) fn trials(case: &'static Case, has_go: bool) -> impl Iterator<Item = 
     })
 }
 
-fn runtime() -> &'static Runtime {
+pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().unwrap())
 }

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::guests::{self, COMPONENT_TOOL};
+use crate::registry;
 use crate::shell::{cargo, program_at_root, root, step, target};
 
 /// The word for a server as it is shipped.
 const RELEASE: &str = "--release";
 
-/// The part that measures beside Vault's core, which is built for it alone.
+/// The parts that measure beside another server, which is built or fetched for them alone.
 const VAULT: &str = "vault";
+const OPENBAO: &str = "openbao";
 
 /// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one; or those of
 /// the parts that are named, with all cores. With `--release` the server under load is the one that is shipped.
@@ -27,6 +29,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let server = (!flags.is_empty()).then(build_release).transpose()?;
     if parts.contains(&VAULT) {
         build_vault()?;
+    }
+    if parts.contains(&OPENBAO) {
+        fetch_openbao()?;
     }
     let what = "measure each way to run a plugin beside its floor";
     measure(what, &parts, server.as_deref())?;
@@ -66,24 +71,39 @@ fn build_release() -> Result<PathBuf> {
 
 /// Vault's core and the plugin that it is asked by, both with Go.
 fn build_vault() -> Result<()> {
-    let folder = target().join("debug").join("interop");
-    std::fs::create_dir_all(&folder)?;
-    let built = |name: &str, module: &str, package: &str| {
-        let mut go = Command::new("go");
-        go.args(["build", "-trimpath", "-o"])
-            .arg(folder.join(name))
-            .arg(package)
-            .current_dir(root().join(module));
-        go
-    };
-    step(
-        "build a plugin on Vault's SDK with Go",
-        built("vault-mock", "tests/interop/go", "./vault-mock"),
-    )?;
+    build_mock("vault-mock")?;
     step(
         "build Vault's core with Go (some minutes, and some hundred megabytes of modules, the first time)",
-        built("vault-core", "benches/vault-core", "."),
+        go_build("vault-core", "benches/vault-core", ".")?,
     )
+}
+
+/// OpenBao as it is released, and the plugin that it is asked by.
+fn fetch_openbao() -> Result<()> {
+    registry::OPENBAO
+        .set_up()?
+        .context("there is nothing to compare with")?;
+    build_mock("bao-mock")
+}
+
+/// A plugin on the SDK of another server, as the interoperability tests build it too.
+fn build_mock(name: &str) -> Result<()> {
+    let what = format!("build {name} with Go");
+    step(
+        &what,
+        go_build(name, "tests/interop/go", &format!("./{name}"))?,
+    )
+}
+
+fn go_build(name: &str, module: &str, package: &str) -> Result<Command> {
+    let folder = target().join("debug").join("interop");
+    std::fs::create_dir_all(&folder)?;
+    let mut go = Command::new("go");
+    go.args(["build", "-trimpath", "-o"])
+        .arg(folder.join(name))
+        .arg(package)
+        .current_dir(root().join(module));
+    Ok(go)
 }
 
 fn measure(what: &str, words: &[&str], server: Option<&Path>) -> Result<()> {

@@ -1,8 +1,6 @@
 //! Builds the example plugins in other languages than Rust, with toolchains from PyPI and npm's registry in folders of their
 //! own beneath `target/`: nothing is installed outside of it.
 
-mod registry;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +9,8 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use crate::guests::COMPONENT_TOOL;
+use crate::registry::{NPM, PYPI, Registry, Toolchain};
 use crate::shell::{cargo, program_at_root, root, say, step, target};
-use registry::{NPM, Outcome, PYPI, REGISTRIES, Registry, Toolchain};
-
-/// The environment variable that makes it a failure when these plugins cannot be built; what checks everything sets it.
-const REQUIRED_VARIABLE: &str = "PALISADE_REQUIRE_LANGUAGES";
 
 /// One plugin, and how its sources become what `palisade-component` takes.
 struct Plugin {
@@ -52,8 +47,8 @@ static PLUGINS: [Plugin; 3] = [
 /// When a build fails, or when they are required and cannot be built.
 pub(crate) fn build() -> Result<()> {
     let mut ready = Vec::new();
-    for registry in REGISTRIES {
-        if let Some(toolchain) = set_up(registry)? {
+    for registry in [&PYPI, &NPM] {
+        if let Some(toolchain) = registry.set_up()? {
             ready.push((registry, toolchain));
         }
     }
@@ -63,20 +58,6 @@ pub(crate) fn build() -> Result<()> {
     build_tool()?;
     let mut ready = ready.iter();
     ready.try_for_each(|(registry, toolchain)| build_with(registry, toolchain))
-}
-
-fn set_up(registry: &Registry) -> Result<Option<Toolchain>> {
-    let languages = registry.languages;
-    match registry.set_up()? {
-        Outcome::Ready(toolchain) => Ok(Some(toolchain)),
-        Outcome::Missing(reason) if std::env::var_os(REQUIRED_VARIABLE).is_some() => {
-            anyhow::bail!("{reason}, and {REQUIRED_VARIABLE} requires the plugins in {languages}")
-        }
-        Outcome::Missing(reason) => {
-            say(&format!("skip the plugins in {languages}: {reason}"));
-            Ok(None)
-        }
-    }
 }
 
 /// All executables, since cargo would choose other features for this one alone and compile what it shares again.

@@ -13,6 +13,7 @@ mod cases;
 mod demo;
 mod guests;
 mod languages;
+mod registry;
 mod shell;
 mod suite;
 mod toolchain;
@@ -25,7 +26,7 @@ The repository's commands:
   cargo xtask demo     set up, then run one plugin in every mode through a server, crash it, compare
   cargo xtask test     everything that CI runs: format, lints, documentation, guests, all tests
   cargo xtask bench    measure each way to run a plugin beside its floor, with all cores and on one; after it may stand
-                       parts: calls, peers, launches, load, stores, and three that take long: fairness, soak, vault;
+                       parts: calls, peers, launches, load, stores, and four that take long: fairness, soak, openbao, vault;
                        with --release the server under load is built as it is shipped (some ten minutes the first time)
   cargo xtask guests   build the example plugins both ways and say where they are
   cargo xtask guests --languages

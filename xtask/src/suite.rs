@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::shell::{cargo, say, step, succeeds};
 use crate::toolchain::{ensure_components, ensure_wasm_target};
-use crate::{bench, guests, languages};
+use crate::{bench, guests, languages, registry};
 
 /// Runs everything, the quickest first, and stops at the first failure.
 ///
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<()> {
     check_documentation()?;
     guests::build()?;
     languages::build()?;
+    registry::OPENBAO.set_up()?;
     bench::smoke()?;
     run_tests()?;
     say("all checks passed");

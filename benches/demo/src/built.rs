@@ -1,13 +1,15 @@
 //! Where this program's neighbours were built: other programs, and the guests as components.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The target directory; this program lies two folders below it.
+/// The target directory; this program lies two folders below it, or three if it is a test.
 pub fn target_directory() -> PathBuf {
     let here = std::env::current_exe().expect("a running program has a path");
-    let directory = here.ancestors().nth(2);
+    let is_test = |folder: &Path| folder.ends_with("deps");
+    let mut folders = here.ancestors().skip(1).skip_while(|it| is_test(it));
+    let directory = folders.nth(1);
     directory
-        .expect("it lies two folders below the target directory")
+        .expect("it lies below the target directory")
         .to_owned()
 }
 
@@ -24,4 +26,9 @@ pub fn server() -> PathBuf {
 /// A guest's component.
 pub fn component(guest: &str) -> PathBuf {
     target_directory().join(format!("wasm32-wasip2/component/palisade_{guest}.wasm"))
+}
+
+/// An executable in Go, as the interoperability tests build it; whether it was built or not.
+pub fn peer(name: &str) -> PathBuf {
+    target_directory().join("debug/interop").join(name)
 }

@@ -11,18 +11,20 @@ use crate::shell::{program_at_root, root, step};
 /// The plugin whose two files say what is installed.
 const PLUGIN: &str = "guests/kv-js";
 
-pub(in super::super) static NPM: Registry = Registry {
+/// The compiler.
+pub(crate) static NPM: Registry = Registry {
     name: "npm's registry",
-    languages: "JavaScript",
+    purpose: "the plugins in JavaScript",
+    required_by: "PALISADE_REQUIRE_LANGUAGES",
     versions: "guests/kv-js/package-lock.json",
-    folder: "javascript",
+    folder: "languages/javascript",
     programs: "node_modules/.bin",
     needs: &[("node", &["--version"]), ("npm", &["--version"])],
     install,
 };
 
 /// No package may run anything while it is installed.
-fn install(folder: &Path) -> Result<()> {
+fn install(_: &Registry, folder: &Path) -> Result<()> {
     for file in ["package.json", "package-lock.json"] {
         fs::copy(root().join(PLUGIN).join(file), folder.join(file))?;
     }

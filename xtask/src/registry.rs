@@ -1,5 +1,5 @@
-//! Where toolchains come from: a registry of packages, of which some are installed in exact versions, in a folder of its own
-//! beneath `target/languages/`.
+//! Where programs come from that are not built here: a registry of packages, of which some are installed in exact versions,
+//! in a folder of its own beneath `target/`.
 
 mod npm;
 mod pypi;
@@ -10,36 +10,35 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::shell::{program_at_root, root, succeeds, target};
+use crate::shell::{program_at_root, root, say, succeeds, target};
+
+pub(crate) use npm::NPM;
+pub(crate) use pypi::{OPENBAO, PYPI};
 
 /// A registry, and how what is needed of it becomes a folder of programs.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     name: &'static str,
-    /// The languages whose plugins it is for.
-    pub(super) languages: &'static str,
+    /// What cannot be done without it.
+    pub(crate) purpose: &'static str,
+    /// The environment variable that makes it a failure when that cannot be done; what checks everything sets it.
+    required_by: &'static str,
     /// The file that names exact versions.
-    pub(super) versions: &'static str,
-    /// The folder beneath `target/languages/`, and where programs are in it.
+    pub(crate) versions: &'static str,
+    /// The folder beneath `target/`, and where programs are in it.
     folder: &'static str,
     programs: &'static str,
     /// What has to be there already, each as a program and words with which it succeeds.
     needs: &'static [(&'static str, &'static [&'static str])],
-    install: fn(&Path) -> Result<()>,
+    install: fn(&Registry, &Path) -> Result<()>,
 }
 
-/// All of them.
-pub(super) static REGISTRIES: [&Registry; 2] = [&pypi::PYPI, &npm::NPM];
-
-pub(super) use npm::NPM;
-pub(super) use pypi::PYPI;
-
 /// A folder with everything in it.
-pub(super) struct Toolchain {
+pub(crate) struct Toolchain {
     programs: PathBuf,
 }
 
 /// What came of setting it up.
-pub(super) enum Outcome {
+enum Outcome {
     /// It is there.
     Ready(Toolchain),
     /// It cannot be here, and why.
@@ -47,13 +46,28 @@ pub(super) enum Outcome {
 }
 
 impl Registry {
-    /// Installs everything, unless it is there in just these versions.
+    /// Installs everything, unless it is there in just these versions. Where it cannot be had, that is said and left for the
+    /// tests to say again, unless the environment requires it.
     ///
     /// # Errors
     ///
-    /// When files cannot be written.
-    pub(super) fn set_up(&self) -> Result<Outcome> {
-        let folder = folder().join(self.folder);
+    /// When files cannot be written, or when it is required and cannot be had.
+    pub(crate) fn set_up(&self) -> Result<Option<Toolchain>> {
+        let (purpose, variable) = (self.purpose, self.required_by);
+        match self.installed()? {
+            Outcome::Ready(toolchain) => Ok(Some(toolchain)),
+            Outcome::Missing(reason) if std::env::var_os(variable).is_some() => {
+                anyhow::bail!("{reason}, and {variable} requires {purpose}")
+            }
+            Outcome::Missing(reason) => {
+                say(&format!("skip {purpose}: {reason}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn installed(&self) -> Result<Outcome> {
+        let folder = target().join(self.folder);
         let toolchain = Toolchain {
             programs: folder.join(self.programs),
         };
@@ -66,7 +80,7 @@ impl Registry {
             return Ok(Outcome::Missing(reason));
         }
         fs::create_dir_all(&folder)?;
-        if let Err(error) = (self.install)(&folder) {
+        if let Err(error) = (self.install)(self, &folder) {
             let reason = format!("{error:#} (is {} within reach?)", self.name);
             return Ok(Outcome::Missing(reason));
         }
@@ -93,18 +107,14 @@ impl Registry {
 
 impl Toolchain {
     /// One of its programs.
-    pub(super) fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         kept_beneath_target(program_at_root(self.programs.join(program), &[]))
     }
 }
 
-fn folder() -> PathBuf {
-    target().join("languages")
-}
-
 /// What installers and compilers keep stays beneath `target/` too.
 fn kept_beneath_target(mut command: Command) -> Command {
-    let cache = folder().join("cache");
+    let cache = target().join("languages").join("cache");
     command.env("ZIG_GLOBAL_CACHE_DIR", &cache);
     command.env("ZIG_LOCAL_CACHE_DIR", &cache);
     command.env("npm_config_cache", cache.join("npm"));

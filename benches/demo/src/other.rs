@@ -1,0 +1,146 @@
+//! The other servers: Vault's own core, and OpenBao. Both are started as `-dev` starts them: a store in memory, no audit.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use http::Method;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::built::{peer, target_directory};
+use crate::http::Client;
+use crate::served::TOKEN;
+
+/// How long one may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server of the same family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// Vault's core, behind its own HTTP handlers.
+    VaultCore,
+    /// OpenBao, as it is released.
+    OpenBao,
+}
+
+/// One of them, while it serves. Dropping it ends it.
+pub struct Running {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Other {
+    /// What it is called in a table.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::VaultCore => "Vault's core",
+            Self::OpenBao => "OpenBao",
+        }
+    }
+
+    /// The plugin that is asked: the mock of its own SDK.
+    pub fn plugin(self) -> PathBuf {
+        peer(match self {
+            Self::VaultCore => "vault-mock",
+            Self::OpenBao => "bao-mock",
+        })
+    }
+
+    /// Starts it with this plugin directory, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// When it is not here, or does not start.
+    pub async fn start(self, plugins: &Path) -> anyhow::Result<Running> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let program = self.program();
+        ensure!(
+            program.exists(),
+            "{} is not here: `cargo xtask bench {}` sees to it",
+            self.title(),
+            self.part()
+        );
+        let mut command = Command::new(program);
+        command.args(self.arguments(address, plugins));
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn()?;
+        let running = Running { child, address };
+        running.wait_until_it_answers().await?;
+        Ok(running)
+    }
+
+    /// The part of the benchmark that is about it.
+    fn part(self) -> &'static str {
+        match self {
+            Self::VaultCore => "vault",
+            Self::OpenBao => "openbao",
+        }
+    }
+
+    /// Where its executable is, once it is here.
+    pub fn program(self) -> PathBuf {
+        match self {
+            Self::VaultCore => peer("vault-core"),
+            Self::OpenBao => target_directory().join("openbao/bin/bao"),
+        }
+    }
+
+    fn arguments(self, address: SocketAddr, plugins: &Path) -> Vec<String> {
+        let plugins = plugins.display();
+        match self {
+            Self::VaultCore => vec![
+                format!("-listen={address}"),
+                format!("-plugins={plugins}"),
+                format!("-token={TOKEN}"),
+            ],
+            Self::OpenBao => vec![
+                "server".to_owned(),
+                "-dev".to_owned(),
+                "-dev-no-store-token".to_owned(),
+                format!("-dev-listen-address={address}"),
+                format!("-dev-plugin-dir={plugins}"),
+                format!("-dev-root-token-id={TOKEN}"),
+            ],
+        }
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// It does when its root token is good for something.
+    async fn wait_until_it_answers(&self) -> anyhow::Result<()> {
+        let patience = Instant::now() + PATIENCE;
+        while !self.answers().await {
+            ensure!(
+                Instant::now() < patience,
+                "{} did not answer within {PATIENCE:?}",
+                self.address
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    async fn answers(&self) -> bool {
+        match Client::connect(self.address).await {
+            Ok(mut client) => client.expect(Method::GET, "sys/mounts", "").await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+impl Drop for Running {
+    /// Asks it to end, since its plugins would outlive it if it were killed.
+    fn drop(&mut self) {
+        let asked = Pid::from_child(&self.child);
+        let _ = kill_process(asked, Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
