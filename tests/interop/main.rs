@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     let has_go = arguments.list || peers::build();
     let cases = FILES.iter().copied().flatten();
     let mut trials: Vec<Trial> = cases.flat_map(|case| peers::trials(case, has_go)).collect();
-    trials.extend(openbao::trials(has_go));
+    let has_openbao = arguments.list || openbao::is_here(has_go);
+    trials.extend(openbao::trials(has_openbao));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

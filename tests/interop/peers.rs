@@ -16,7 +16,7 @@ use rustix::process::Pid;
 use tokio::runtime::Runtime;
 
 /// How long a case may take before it counts as hung.
-const CASE_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A plugin, as one of its ways to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,9 @@ const RELEASE: &str = "--release";
 const VAULT: &str = "vault";
 const OPENBAO: &str = "openbao";
 
+/// The plugin through which OpenBao is asked.
+const OPENBAO_MOCK: &str = "bao-mock";
+
 /// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one; or those of
 /// the parts that are named, with all cores. With `--release` the server under load is the one that is shipped.
 ///
@@ -56,6 +59,18 @@ pub(crate) fn smoke() -> Result<()> {
     measure("run it briefly on one core", &pinned, None)
 }
 
+/// The same of what measures beside OpenBao, where the tests built the plugin that is asked.
+///
+/// # Errors
+///
+/// As [`smoke`].
+pub(crate) fn smoke_beside_openbao() -> Result<()> {
+    match peers().join(OPENBAO_MOCK).exists() {
+        true => measure("run it briefly beside OpenBao", &["--smoke", OPENBAO], None),
+        false => Ok(()),
+    }
+}
+
 fn build() -> Result<()> {
     guests::build_workspace("build the benchmark", &[COMPONENT_TOOL])
 }
@@ -83,7 +98,7 @@ fn fetch_openbao() -> Result<()> {
     registry::OPENBAO
         .set_up()?
         .context("there is nothing to compare with")?;
-    build_mock("bao-mock")
+    build_mock(OPENBAO_MOCK)
 }
 
 /// A plugin on the SDK of another server, as the interoperability tests build it too.
@@ -95,8 +110,13 @@ fn build_mock(name: &str) -> Result<()> {
     )
 }
 
+/// Where the executables in Go are.
+fn peers() -> PathBuf {
+    target().join("debug").join("interop")
+}
+
 fn go_build(name: &str, module: &str, package: &str) -> Result<Command> {
-    let folder = target().join("debug").join("interop");
+    let folder = peers();
     std::fs::create_dir_all(&folder)?;
     let mut go = Command::new("go");
     go.args(["build", "-trimpath", "-o"])

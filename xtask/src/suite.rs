@@ -20,9 +20,12 @@ pub(crate) fn run() -> Result<()> {
     check_documentation()?;
     guests::build()?;
     languages::build()?;
-    registry::OPENBAO.set_up()?;
+    let openbao = registry::OPENBAO.set_up()?;
     bench::smoke()?;
     run_tests()?;
+    if openbao.is_some() {
+        bench::smoke_beside_openbao()?;
+    }
     say("all checks passed");
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use http::Method;
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::NamedTempFile;
 
 use crate::built::{peer, target_directory};
 use crate::http::Client;
@@ -15,6 +16,9 @@ use crate::served::TOKEN;
 
 /// How long one may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long one may take to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A server of the same family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub enum Other {
 pub struct Running {
     child: Child,
     address: SocketAddr,
+    /// What it prints.
+    words: NamedTempFile,
 }
 
 impl Other {
@@ -64,10 +70,15 @@ impl Other {
         );
         let mut command = Command::new(program);
         command.args(self.arguments(address, plugins));
+        let words = NamedTempFile::new()?;
         command.stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(words.reopen()?).stderr(words.reopen()?);
         let child = command.spawn()?;
-        let running = Running { child, address };
+        let mut running = Running {
+            child,
+            address,
+            words,
+        };
         running.wait_until_it_answers().await?;
         Ok(running)
     }
@@ -115,13 +126,15 @@ impl Running {
     }
 
     /// It does when its root token is good for something.
-    async fn wait_until_it_answers(&self) -> anyhow::Result<()> {
+    async fn wait_until_it_answers(&mut self) -> anyhow::Result<()> {
         let patience = Instant::now() + PATIENCE;
         while !self.answers().await {
+            let has_ended = self.child.try_wait()?.is_some();
             ensure!(
-                Instant::now() < patience,
-                "{} did not answer within {PATIENCE:?}",
-                self.address
+                !has_ended && Instant::now() < patience,
+                "{} did not answer within {PATIENCE:?}: {}",
+                self.address,
+                std::fs::read_to_string(&self.words)?
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -137,10 +150,14 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// Asks it to end, since its plugins would outlive it if it were killed.
+    /// Asks it to end, since the plugins of OpenBao would outlive it if it were killed.
     fn drop(&mut self) {
-        let asked = Pid::from_child(&self.child);
-        let _ = kill_process(asked, Signal::TERM);
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let until = Instant::now() + GRACE;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

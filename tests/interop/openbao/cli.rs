@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use http::Method;
 use libtest_mimic::Trial;
 use palisade_demo::other::Other;
 use palisade_demo::served::TOKEN;
+use tokio::task::spawn_blocking;
 
 use super::{Both, trial};
 
@@ -58,47 +61,46 @@ async fn says_the_same(both: Both) {
     let sha256 = both.ours.sha256("bao-mock").unwrap();
     for line in LINES {
         let words = line.replace("SHA256", &sha256);
-        let [theirs, ours] = both.addresses().map(|address| Typed::at(address, &words));
-        let [theirs, ours] = [theirs.said(), ours.said()];
-        assert_eq!(ours, theirs, "bao {line}");
+        let typed = both.addresses().map(|address| {
+            let words = words.clone();
+            spawn_blocking(move || said(address, &words))
+        });
+        let [theirs, ours] = typed;
+        assert_eq!(ours.await.unwrap(), theirs.await.unwrap(), "bao {line}");
+        if line.starts_with("secrets enable -path=k ") {
+            wait_for_the_engine(&both).await;
+        }
     }
 }
 
-/// A command while it runs.
-struct Typed {
-    child: std::process::Child,
-    address: SocketAddr,
+/// OpenBao's sets itself up after it is enabled, and refuses everything until then.
+async fn wait_for_the_engine(both: &Both) {
+    for mut client in both.clients().await {
+        let mut ask = async || client.send(Method::GET, "k/config", "").await.unwrap();
+        while !ask().await.status.is_success() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
 
-impl Typed {
-    fn at(address: SocketAddr, words: &str) -> Self {
-        let child = Command::new(Other::OpenBao.program())
-            .args(words.split(' '))
-            .env("BAO_ADDR", format!("http://{address}"))
-            .env("BAO_TOKEN", TOKEN)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self { child, address }
-    }
-
-    /// What it printed, without what differs from server to server, and its exit code.
-    fn said(self) -> (String, String, Option<i32>) {
-        let output = self.child.wait_with_output().unwrap();
-        let alike = |bytes: Vec<u8>| {
-            let text = String::from_utf8(bytes).unwrap();
-            let text = text.replace(&self.address.to_string(), "SERVER");
-            let lines = text
-                .lines()
-                .filter(|line| !line.starts_with("created_time "));
-            lines.collect::<Vec<_>>().join("\n")
-        };
-        (
-            alike(output.stdout),
-            alike(output.stderr),
-            output.status.code(),
-        )
-    }
+/// What it prints, without what differs from server to server, and its exit code.
+fn said(address: SocketAddr, words: &str) -> (String, String, Option<i32>) {
+    let output = Command::new(Other::OpenBao.program())
+        .args(words.split(' '))
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("BAO_ADDR", format!("http://{address}"))
+        .env("BAO_TOKEN", TOKEN)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let alike = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        let text = text.replace(&address.to_string(), "SERVER");
+        let lines = text.lines();
+        let lines = lines.filter(|line| !line.starts_with("created_time "));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let code = output.status.code();
+    (alike(output.stdout), alike(output.stderr), code)
 }

@@ -43,7 +43,7 @@ fn install(registry: &Registry, folder: &Path) -> Result<()> {
     install.args(["--disable-pip-version-check", "--only-binary", ":all:"]);
     install.args(["--requirement", registry.versions]);
     let what = format!(
-        "install what {} names (about 100 MB from PyPI, the first time)",
+        "install what {} names (some 100 MB from PyPI, the first time)",
         registry.versions
     );
     step(&what, install)
