@@ -17,6 +17,7 @@ mod registry;
 mod shell;
 mod suite;
 mod toolchain;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ The repository's commands:
   cargo xtask guests   build the example plugins both ways and say where they are
   cargo xtask guests --languages
                        build those in Python, C and JavaScript, with toolchains from PyPI and npm beneath target/
+  cargo xtask vm       run the native mode's suites in a virtual machine with the newest kernel of /boot, where control groups
+                       are of version 2; after it may stand how qemu is to run, such as -enable-kvm -cpu host
   cargo xtask cases    write docs/conformance.md from the cases that the suite really has
   cargo xtask help     this
 ";
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         ["bench", ref parts @ ..] => bench::run(parts),
         ["guests"] => guests::run(),
         ["guests", "--languages"] => languages::build(),
+        ["vm", ref words @ ..] => vm::run(words),
         ["cases"] => cases::run(),
         _ => Err(anyhow::anyhow!(
             "there is no command {:?}\n\n{HELP}",

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,10 +16,17 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 use super::{Layer, Sandbox, at};
 
 /// What the group of a spawner is called, before its process and the moment it began.
-pub(super) const PREFIX: &str = "palisade-";
+const PREFIX: &str = "palisade-";
 
 /// The group that this process moves to where version 2 wants no processes beside groups.
 const HOST_LEAF: &str = "palisade-host";
+
+/// How often the server's processes are looked for again: one may start another while they are moved.
+const MOVES_MAX: usize = 10;
+
+/// What a server can do that is not alone in its group.
+const ALONE: &str =
+    "run it alone in a unit with `Delegate=yes`, or as the only process of its container";
 
 /// How long processes of a killed group may take to be gone. They are the spawner's to reap, so it looks again later.
 const KILL_PATIENCE: Duration = Duration::from_millis(50);
@@ -95,8 +102,9 @@ impl Cgroups {
                 Err(fault) => drop(cgroups.faults.insert(controller, fault)),
             }
         }
-        if let Some(place) = mounts.members() {
-            cgroups.places.insert(Controller::Members, place);
+        match mounts.members() {
+            Ok(place) => drop(cgroups.places.insert(Controller::Members, place)),
+            Err(fault) => drop(cgroups.faults.insert(Controller::Members, fault)),
         }
         cgroups
     }
@@ -246,8 +254,8 @@ impl Group {
             return;
         };
         loop {
-            let members = members(folder);
-            for pid in &members {
+            let members = members(folder).unwrap_or_default();
+            for pid in members.iter().flatten() {
                 let _ = kill_process(*pid, Signal::KILL);
             }
             if members.is_empty() || Instant::now() > until {
@@ -284,11 +292,11 @@ fn counts_a_kill(text: &str) -> bool {
         .any(|count| count.trim() != "0")
 }
 
-fn members(folder: &Path) -> Vec<Pid> {
-    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| Pid::from_raw(line.parse().ok()?))
-        .collect()
+/// The processes in a group; none for one that is outside of this process namespace, and has no number here.
+fn members(folder: &Path) -> io::Result<Vec<Option<Pid>>> {
+    let text = fs::read_to_string(folder.join("cgroup.procs"))?;
+    let numbers = text.lines().map(|line| line.parse().unwrap_or_default());
+    Ok(numbers.map(Pid::from_raw).collect())
 }
 
 /// The control group file systems of this machine, and where this process is in each.
@@ -322,10 +330,11 @@ impl Mounts {
     fn place(&self, controller: Controller) -> Result<Place, String> {
         let name = controller.name();
         let (version, parent) = match (self.folders.get(name), self.folders.get("")) {
-            (Some(folder), _) => (Version::One, folder),
+            (Some(folder), _) => (Version::One, folder.as_path()),
             (None, Some(folder)) => {
-                delegate(folder, name)?;
-                (Version::Two, folder)
+                let parent = beside_the_server(folder);
+                delegate(parent, name)?;
+                (Version::Two, parent)
             }
             (None, None) => return Err("no control groups are mounted".to_owned()),
         };
@@ -333,10 +342,14 @@ impl Mounts {
     }
 
     /// Version 2 without any controller still knows who belongs together.
-    fn members(&self) -> Option<Place> {
-        let place = Place::make(Version::Two, self.folders.get("")?).ok()?;
-        let has_kill = place.group.join("cgroup.kill").exists();
-        has_kill.then_some(place)
+    fn members(&self) -> Result<Place, String> {
+        let group = self.folders.get("");
+        let group = group.ok_or("no control groups of version 2 are mounted")?;
+        let place = Place::make(Version::Two, beside_the_server(group))?;
+        match place.group.join("cgroup.kill").exists() {
+            true => Ok(place),
+            false => Err("this kernel does not kill groups; Linux 5.14 does".to_owned()),
+        }
     }
 }
 
@@ -349,12 +362,34 @@ impl Place {
         }
         make_folder(&group).map_err(fault)?;
         if version == Version::Two {
+            refuse_invalid(&group)?;
             // Each where the parent has it; what is lacking is found when a file is missing.
             for controller in Controller::LIMITS {
                 let _ = hand_down(&group, controller.name());
             }
         }
         Ok(Self { version, group })
+    }
+}
+
+/// A group that takes no processes is of no use: somebody had controllers handed down among the processes of its parent.
+fn refuse_invalid(group: &Path) -> Result<(), String> {
+    let kind = fs::read_to_string(group.join("cgroup.type")).unwrap_or_default();
+    if kind.trim() != "domain invalid" {
+        return Ok(());
+    }
+    let _ = fs::remove_dir(group);
+    Err(format!(
+        "{} would take no processes: controllers were handed down to it among others; {ALONE}",
+        group.display()
+    ))
+}
+
+/// Where the groups of plugins are, if the server is in that group: beside its own, once it has made room.
+fn beside_the_server(group: &Path) -> &Path {
+    match (group.ends_with(HOST_LEAF), group.parent()) {
+        (true, Some(parent)) => parent,
+        _ => group,
     }
 }
 
@@ -373,15 +408,8 @@ fn delegate(parent: &Path, controller: &str) -> Result<(), String> {
     if has("cgroup.subtree_control") {
         return Ok(());
     }
-    let handed = match hand_down(parent, controller) {
-        // Processes and groups with limits do not stand side by side.
-        Err(fault) if fault.raw_os_error() == Some(libc::EBUSY) => {
-            make_room(parent)?;
-            hand_down(parent, controller)
-        }
-        done => done,
-    };
-    handed.map_err(|fault| format!("{}: {fault}", parent.display()))
+    make_room(parent, is_ours)?;
+    hand_down(parent, controller).map_err(|fault| format!("{}: {fault}", parent.display()))
 }
 
 fn hand_down(group: &Path, controller: &str) -> io::Result<()> {
@@ -391,29 +419,66 @@ fn hand_down(group: &Path, controller: &str) -> io::Result<()> {
     )
 }
 
-/// Moves the server and this spawner into a group beneath their own. Other processes are not touched: a unit of its own is
-/// the server's to have.
-fn make_room(parent: &Path) -> Result<(), String> {
-    let ours = [Some(getpid()), rustix::process::getppid()];
-    let members = members(parent);
-    if members.iter().any(|pid| !ours.contains(&Some(*pid))) {
+/// Moves the server, and what it started, into a group beneath their own, since processes and groups with limits do not stand
+/// side by side. Other processes are not touched. Among them nothing is handed down at all, not even what the kernel would
+/// take there (`pids` and `cpu`): it would let no process into the new groups.
+fn make_room(parent: &Path, is_ours: impl Fn(Pid) -> bool) -> Result<(), String> {
+    if is_root(parent) {
+        return Ok(());
+    }
+    let fault = |fault: io::Error| format!("{}: {fault}; {ALONE}", parent.display());
+    for _ in 0..MOVES_MAX {
+        let members = members(parent).map_err(fault)?;
+        if members.is_empty() {
+            return Ok(());
+        }
+        move_to_leaf(parent, &members, &is_ours)?;
+    }
+    Err(format!(
+        "{}: processes are started in it faster than they can be moved",
+        parent.display()
+    ))
+}
+
+fn move_to_leaf(
+    parent: &Path,
+    members: &[Option<Pid>],
+    is_ours: impl Fn(Pid) -> bool,
+) -> Result<(), String> {
+    if let Some(stranger) = members.iter().find(|pid| !pid.is_some_and(&is_ours)) {
+        let stranger = stranger.map_or(0, Pid::as_raw_pid);
         return Err(format!(
-            "{} has processes besides the server; run it in a unit of its own with `Delegate=yes`",
+            "{} has processes besides the server, such as {stranger}; {ALONE}",
             parent.display()
         ));
     }
     let leaf = parent.join(HOST_LEAF);
-    let fault = |fault: io::Error| format!("{}: {fault}", leaf.display());
+    let fault = |fault: io::Error| format!("{}: {fault}; {ALONE}", leaf.display());
     make_folder(&leaf).map_err(fault)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .open(leaf.join("cgroup.procs"))
-        .map_err(fault)?;
-    for pid in members {
-        file.write_all(pid.as_raw_pid().to_string().as_bytes())
-            .map_err(fault)?;
+    for pid in members.iter().flatten() {
+        let moved = fs::write(leaf.join("cgroup.procs"), pid.as_raw_pid().to_string());
+        match moved {
+            // It ended meanwhile.
+            Err(gone) if gone.raw_os_error() == Some(libc::ESRCH) => {}
+            moved => moved.map_err(fault)?,
+        }
     }
     Ok(())
+}
+
+/// The root of version 2 may have processes beside its groups. It alone has no type.
+fn is_root(group: &Path) -> bool {
+    !group.join("cgroup.type").exists()
+}
+
+/// The server, this spawner, or something else that the server started.
+fn is_ours(pid: Pid) -> bool {
+    let server = rustix::process::getppid();
+    Some(pid) == server || pid == getpid() || parent_of(pid).is_some_and(|it| Some(it) == server)
+}
+
+fn parent_of(pid: Pid) -> Option<Pid> {
+    Pid::from_raw(stat(pid.as_raw_pid(), 4)?.parse().ok()?)
 }
 
 /// Ends what spawners that are dead have left beneath `parent`.
@@ -447,7 +512,7 @@ fn remove_left(group: &Path) {
 }
 
 /// `palisade-PID-START`, of which the second tells a process from a later one of the same number.
-fn own_name() -> String {
+pub(super) fn own_name() -> String {
     let pid = getpid().as_raw_pid();
     format!("{PREFIX}{pid}-{}", start_of(pid).unwrap_or_default())
 }
@@ -463,16 +528,16 @@ fn is_alive(name: &str) -> bool {
     began.is_some_and(|began| began.to_string() == start)
 }
 
-/// When a process began, in ticks since the machine did: the 22nd field of its `stat`, counted after its name, which
-/// may have spaces.
+/// When a process began, in ticks since the machine did.
 fn start_of(pid: i32) -> Option<u64> {
+    stat(pid, 22)?.parse().ok()
+}
+
+/// A field of a process's `stat`, by its number in proc(5); those after its name only, which may have spaces.
+fn stat(pid: i32, number: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)?
-        .parse()
-        .ok()
+    let mut after_name = stat.rsplit_once(')')?.1.split_whitespace();
+    after_name.nth(number - 3).map(str::to_owned)
 }
 
 /// One line of `mountinfo`.
@@ -563,6 +628,38 @@ mod tests {
         assert_eq!(delegate(tree.path(), "cpu"), Ok(()));
         let handed = fs::read_to_string(tree.path().join("cgroup.subtree_control"));
         assert_eq!(handed.expect("it is ours"), "+cpu");
+    }
+
+    #[test]
+    fn nothing_is_handed_down_among_processes_of_others() {
+        let tree = tempfile::tempdir().expect("a folder can be made");
+        let put = |file: &str, text: &str| fs::write(tree.path().join(file), text);
+        put("cgroup.controllers", "cpu memory pids\n").expect("it is ours");
+        put("cgroup.subtree_control", "").expect("it is ours");
+        put("cgroup.type", "domain\n").expect("it is ours");
+        // The last has no number here.
+        for strangers in ["1\n", "7\n1\n", "0\n"] {
+            put("cgroup.procs", strangers).expect("it is ours");
+            let fault = make_room(tree.path(), |pid| pid.as_raw_pid() == 7);
+            let fault = fault.expect_err("7 alone is ours");
+            assert!(fault.contains("besides the server"), "{fault}");
+        }
+        put("cgroup.procs", "0\n").expect("it is ours");
+        for controller in Controller::LIMITS {
+            delegate(tree.path(), controller.name()).expect_err("0 is a stranger");
+        }
+        let handed = fs::read_to_string(tree.path().join("cgroup.subtree_control"));
+        assert_eq!(handed.expect("it is ours"), "");
+        // The control: in the root, which has no type, processes are nobody's concern.
+        fs::remove_file(tree.path().join("cgroup.type")).expect("it is ours");
+        assert_eq!(delegate(tree.path(), "memory"), Ok(()));
+    }
+
+    #[test]
+    fn a_server_that_made_room_finds_its_groups_beside_it() {
+        let unit = Path::new("/sys/fs/cgroup/unit");
+        assert_eq!(beside_the_server(unit), unit);
+        assert_eq!(beside_the_server(&unit.join(HOST_LEAF)), unit);
     }
 
     #[test]

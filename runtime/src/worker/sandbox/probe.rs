@@ -10,8 +10,7 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, Uid, getpid, getuid, test_kill_process};
 use rustix::thread::{CapabilitySet, capabilities, set_thread_res_uid};
 
-use super::cgroup::PREFIX;
-use super::{Layer, Sandbox};
+use super::{Layer, Sandbox, cgroup};
 
 /// The memory that a process with [`LIMIT_BYTES`] asks for.
 const MEMORY_BYTES: usize = 64 << 20;
@@ -31,6 +30,8 @@ const RULE: CapabilitySet = CapabilitySet::CHOWN
 pub(in crate::worker) struct Outside {
     namespaces: Vec<Option<PathBuf>>,
     spawner: Pid,
+    /// What the spawner's control groups are called.
+    group: String,
     /// Whether a process of another user can be given its folder, and be met there, with every other wall around it.
     has_rule: bool,
 }
@@ -41,6 +42,7 @@ impl Outside {
         Self {
             namespaces: namespaces(),
             spawner: getpid(),
+            group: cgroup::own_name(),
             has_rule: capabilities(None).is_ok_and(|held| held.effective.contains(RULE)),
         }
     }
@@ -66,7 +68,7 @@ pub(in crate::worker) fn holds(layer: Layer, sandbox: &Sandbox, outside: &Outsid
         Layer::MemoryLimit => !can_allocate(),
         Layer::ProcessLimit => !can_multiply(),
         // Their files said so when the group was made, and the process is in it.
-        Layer::CpuWeight | Layer::GroupKill => is_in_a_group(),
+        Layer::CpuWeight | Layer::GroupKill => is_in_a_group(&outside.group),
         Layer::User => {
             outside.has_rule && getuid().as_raw() == sandbox.user && !can_be_root_again()
         }
@@ -101,8 +103,8 @@ fn can_multiply() -> bool {
     threads.is_ok()
 }
 
-fn is_in_a_group() -> bool {
-    fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(PREFIX))
+fn is_in_a_group(of_the_spawner: &str) -> bool {
+    fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(of_the_spawner))
 }
 
 fn can_be_root_again() -> bool {
