@@ -85,14 +85,8 @@ async fn figures(part: &str, workers: &Workers, effort: Effort) -> anyhow::Resul
         "load" => load::compare(effort).await?.to_string(),
         "stores" => stores::compare(workers, effort).await?.to_string(),
         "fairness" => fairness::compare(effort).await?.to_string(),
-        "openbao" => {
-            let beside = beside::compare(Other::OpenBao, effort).await?;
-            beside.to_string()
-        }
-        "vault" => {
-            let beside = beside::compare(Other::VaultCore, effort).await?;
-            beside.to_string()
-        }
+        "openbao" => beside::compare(Other::OpenBao, effort).await?.to_string(),
+        "vault" => beside::compare(Other::VaultCore, effort).await?.to_string(),
         "soak" => soak::run(workers, effort).await?.to_string(),
         other => anyhow::bail!("there is no part {other}"),
     })

@@ -1,13 +1,14 @@
 //! The Go executables, how they are built, and how a case is run with each of them.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use palisade_demo::built;
 use palisade_runtime::catalog::Manifest;
 use palisade_runtime::contract::PluginType;
 use palisade_runtime::{MountInfo, NewMount};
@@ -182,22 +183,16 @@ pub(crate) fn build() -> bool {
         "building the peers with {} (about two minutes the first time)",
         version.trim()
     );
-    std::fs::create_dir_all(folder()).unwrap();
-    let built = Command::new("go")
+    std::fs::create_dir_all(built::peers()).unwrap();
+    let outcome = Command::new("go")
         .args(["build", "-trimpath", "-o"])
-        .arg(folder())
+        .arg(built::peers())
         .arg("./...")
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/go"))
         .status()
         .unwrap();
-    assert!(built.success(), "the peers do not build");
+    assert!(outcome.success(), "the peers do not build");
     true
-}
-
-/// Where the executables are: in the target directory, next to this very test's.
-fn folder() -> PathBuf {
-    let executable = std::env::current_exe().unwrap();
-    executable.ancestors().nth(2).unwrap().join("interop")
 }
 
 /// Registers a peer under its name and enables it at `path`.
@@ -225,7 +220,7 @@ pub(crate) fn manifest(
     let Peer::Go { program, multiplex } = peer else {
         panic!("{peer:?} takes no arguments")
     };
-    let bytes = std::fs::read(folder().join(program)).unwrap();
+    let bytes = std::fs::read(built::peer(program)).unwrap();
     let sha256 = h.place(program, &bytes);
     let multiplex = multiplex.then_some("-multiplex");
     let args = multiplex.iter().chain(args);

@@ -111,7 +111,7 @@ fn build_mock(name: &str) -> Result<()> {
 }
 
 /// Where the executables in Go are.
-fn peers() -> PathBuf {
+pub(crate) fn peers() -> PathBuf {
     target().join("debug").join("interop")
 }
 

@@ -1,16 +1,16 @@
 //! Runs the suites of the native mode in a virtual machine with a distribution's kernel: there control groups are of version 2
 //! with all their controllers, and Landlock is older, which the machine at hand may not have. Not a part of what CI runs.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write as _};
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::guests;
 use crate::shell::{cargo, program_at_root, root, say, step, succeeds, target};
+use crate::{bench, guests};
 
 /// What Debian calls all that is needed.
 const PACKAGES: &str = "qemu-system-x86 linux-image-cloud-amd64 busybox-static e2fsprogs";
@@ -65,10 +65,31 @@ const PROCESSOR: [&str; 4] = ["-accel", "tcg,thread=multi", "-cpu", "max"];
 ///
 /// When something is not installed, or a suite fails.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
+    check_tools()?;
     let kernel = Kernel::newest()?;
     let suites = build()?;
     let image = make_image(&suites)?;
     boot(&kernel, &image, words)
+}
+
+fn check_tools() -> Result<()> {
+    for (program, word) in [
+        ("qemu-system-x86_64", "--version"),
+        (MKE2FS, "-V"),
+        ("busybox", "true"),
+    ] {
+        let found = succeeds(program_at_root(program, &[word]));
+        ensure!(found, "{program} is not installed; {}", remedy());
+    }
+    ensure!(
+        succeeds(program_at_root("go", &["version"])),
+        "Go is not installed, and the peers are built with it"
+    );
+    Ok(())
+}
+
+fn remedy() -> String {
+    format!("`apt-get install --no-install-recommends {PACKAGES}` has it")
 }
 
 /// A kernel, and what it starts with.
@@ -79,23 +100,10 @@ struct Kernel {
 
 impl Kernel {
     fn newest() -> Result<Self> {
-        let install = format!("`apt-get install --no-install-recommends {PACKAGES}` has it");
-        for (program, word) in [
-            ("qemu-system-x86_64", "--version"),
-            (MKE2FS, "-V"),
-            ("busybox", "true"),
-        ] {
-            let found = succeeds(program_at_root(program, &[word]));
-            ensure!(found, "{program} is not installed; {install}");
-        }
-        ensure!(
-            succeeds(program_at_root("go", &["version"])),
-            "Go is not installed, and the peers are built with it"
-        );
         let entries = fs::read_dir("/boot")?.flatten();
         let kernels = entries.filter_map(|entry| Self::of(&entry.path()));
         let newest = kernels.max_by_key(Self::version);
-        newest.with_context(|| format!("there is no kernel in /boot; {install}"))
+        newest.with_context(|| format!("there is no kernel in /boot; {}", remedy()))
     }
 
     /// One that has what it starts with.
@@ -117,19 +125,11 @@ impl Kernel {
 /// Builds the guests, all tests, so that nothing is compiled with other features, and the peers in Go; where the suites are.
 fn build() -> Result<Vec<Built>> {
     guests::build()?;
-    let words = ["test", "--locked", "--workspace", "--no-run"];
-    step("build the tests", cargo(&words))?;
+    let built = list_tests()?;
     let mut peers = cargo(&["test", "--locked", "--workspace", "--test", "interop"]);
     peers.args(["--", "no-test-has-this-name"]);
     step("build the peers in Go", peers)?;
-    let mut listed = cargo(&words);
-    listed
-        .args(["--message-format", "json"])
-        .stderr(Stdio::null());
-    let listed = listed.output()?;
-    ensure!(listed.status.success(), "cargo does not list the tests");
-    let listed = String::from_utf8(listed.stdout)?;
-    let executables = listed.lines().filter_map(|line| {
+    let executables = built.lines().filter_map(|line| {
         let (_, rest) = line.split_once("\"executable\":\"")?;
         Some(PathBuf::from(rest.split_once('"')?.0))
     });
@@ -138,6 +138,16 @@ fn build() -> Result<Vec<Built>> {
         .iter()
         .map(|suite| suite.among(&executables))
         .collect()
+}
+
+/// Builds all tests; what cargo says of them in JSON.
+fn list_tests() -> Result<String> {
+    say("build the tests");
+    let mut build = cargo(&["test", "--locked", "--workspace", "--no-run"]);
+    build.args(["--message-format", "json-render-diagnostics"]);
+    let said = build.stderr(Stdio::inherit()).output()?;
+    ensure!(said.status.success(), "the tests do not build");
+    Ok(String::from_utf8(said.stdout)?)
 }
 
 /// A suite that was built.
@@ -216,7 +226,7 @@ fn take_suites(tree: &Tree, suites: &[Built]) -> Result<()> {
         tree.take_linked(&suite.executable)?;
     }
     for folder in [
-        debug.join("interop"),
+        bench::peers(),
         target().join("wasm32-wasip2/component"),
         root().join("tests"),
         root().join("runtime"),
@@ -364,9 +374,9 @@ impl Tree {
     }
 
     fn write(&self, path: &Path, text: &str, mode: u32) -> Result<()> {
-        let mut file = File::create(self.at(path))?;
-        file.write_all(text.as_bytes())?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        let to = self.at(path);
+        fs::write(&to, text)?;
+        fs::set_permissions(to, fs::Permissions::from_mode(mode))?;
         Ok(())
     }
 }

@@ -28,7 +28,12 @@ pub fn component(guest: &str) -> PathBuf {
     target_directory().join(format!("wasm32-wasip2/component/palisade_{guest}.wasm"))
 }
 
-/// An executable in Go, as the interoperability tests build it; whether it was built or not.
+/// Where the interoperability tests put the executables in Go.
+pub fn peers() -> PathBuf {
+    target_directory().join("debug/interop")
+}
+
+/// One of them, whether it was built or not.
 pub fn peer(name: &str) -> PathBuf {
-    target_directory().join("debug/interop").join(name)
+    peers().join(name)
 }

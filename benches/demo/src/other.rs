@@ -1,6 +1,6 @@
 //! The other servers: Vault's own core, and OpenBao. Both are started as `-dev` starts them: a store in memory, no audit.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 use crate::built::{peer, target_directory};
 use crate::http::Client;
-use crate::served::TOKEN;
+use crate::served::{TOKEN, development, free_address};
 
 /// How long one may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ impl Other {
     ///
     /// When it is not here, or does not start.
     pub async fn start(self, plugins: &Path) -> anyhow::Result<Running> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = free_address()?;
         let program = self.program();
         ensure!(
             program.exists(),
@@ -100,21 +100,17 @@ impl Other {
     }
 
     fn arguments(self, address: SocketAddr, plugins: &Path) -> Vec<String> {
-        let plugins = plugins.display();
         match self {
             Self::VaultCore => vec![
                 format!("-listen={address}"),
-                format!("-plugins={plugins}"),
+                format!("-plugins={}", plugins.display()),
                 format!("-token={TOKEN}"),
             ],
-            Self::OpenBao => vec![
-                "server".to_owned(),
-                "-dev".to_owned(),
-                "-dev-no-store-token".to_owned(),
-                format!("-dev-listen-address={address}"),
-                format!("-dev-plugin-dir={plugins}"),
-                format!("-dev-root-token-id={TOKEN}"),
-            ],
+            Self::OpenBao => {
+                let mut words = development(address, plugins);
+                words.push("-dev-no-store-token".to_owned());
+                words
+            }
         }
     }
 }

@@ -35,12 +35,9 @@ impl Served {
         for artifact in artifacts {
             stage(artifact, plugins.path())?;
         }
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = free_address()?;
         let child = Command::new(server())
-            .args(["server", "-dev"])
-            .arg(format!("-dev-root-token-id={TOKEN}"))
-            .arg(format!("-dev-listen-address={address}"))
-            .arg(format!("-dev-plugin-dir={}", plugins.path().display()))
+            .args(development(address, plugins.path()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -117,6 +114,22 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An address where nobody listens.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// What OpenBao's command line takes for a dev server, and so does this server's.
+pub(crate) fn development(address: SocketAddr, plugins: &Path) -> Vec<String> {
+    vec![
+        "server".to_owned(),
+        "-dev".to_owned(),
+        format!("-dev-root-token-id={TOKEN}"),
+        format!("-dev-listen-address={address}"),
+        format!("-dev-plugin-dir={}", plugins.display()),
+    ]
 }
 
 fn stage(artifact: &Path, plugins: &Path) -> anyhow::Result<()> {

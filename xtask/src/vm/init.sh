@@ -37,7 +37,9 @@ status_in() {
 }
 
 status_in alone 8200
-grep Lacks /tmp/status | grep -q cgroup && echo "machine: a server alone in its unit failed"
+for wall in memory pids cpu kill; do
+    grep Protections /tmp/status | grep -q "cgroup.$wall" || echo "machine: a server alone in its unit failed"
+done
 # Beside a stranger nothing can be limited, but everything can be ended.
 in_unit shared sleep 100000 &
 until grep -q . /sys/fs/cgroup/shared/cgroup.procs; do
