@@ -16,9 +16,10 @@ use palisade_protocol::env::{Application, LaunchEnv};
 use palisade_protocol::version::BACKEND_PROTOCOL_VERSION;
 use palisade_runtime::catalog::{PluginDirectory, Verified};
 use palisade_runtime::driver::native::NativeDriver;
-use palisade_runtime::driver::{Driver, Instance, StartTimes};
+use palisade_runtime::driver::{Driver, Instance, Needs, StartTimes};
 use palisade_runtime::services::Deadline;
-use palisade_runtime::{Digest, Timeouts, Workers};
+use palisade_runtime::{Digest, Grants, Limits, ProcessOptions, RuntimeKind, Timeouts, Workers};
+
 use sha2::{Digest as _, Sha256};
 
 use crate::go_host::{GoHost, Spread, Task};
@@ -31,6 +32,10 @@ const PATH: &str = "special";
 
 /// How long one start may take on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long is waited before a start that finds a process standing by, as one does that comes some time after another; and
+/// before the plain one, because a machine that has rested wakes up slowly.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long the end of a process may take.
 const GRACE: Duration = Duration::from_secs(2);
@@ -45,6 +50,8 @@ struct OfOneFile {
     exec: Samples,
     greeting: Samples,
     relaunch: Samples,
+    /// Of a start from the sealed copy with no process standing by, until its handshake line.
+    unready: Samples,
     cold: Samples,
     /// As go-plugin's own host says of itself.
     go_host: Option<Spread>,
@@ -76,15 +83,20 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launche
             exec: Samples::default(),
             greeting: Samples::default(),
             relaunch: Samples::default(),
+            unready: Samples::default(),
             cold: Samples::default(),
             go_host: go_host.and_then(|said| said.launch),
         };
         for _ in 0..rounds {
+            await_rest().await;
             measured.plain.push(subject.start_plainly()?);
             let (relaunch, steps) = subject.relaunch().await?;
             measured.relaunch.push(relaunch);
             measured.exec.push(steps.exec);
-            measured.greeting.push(steps.exec + steps.handshake);
+            measured.greeting.push(to_greeting(steps));
+            measured
+                .unready
+                .push(to_greeting(subject.launch_unready().await?));
             measured.cold.push(subject.launch_from_disk().await?);
         }
         all.push(measured);
@@ -107,6 +119,7 @@ fn files() -> Vec<(&'static str, PathBuf, bool)> {
 /// One executable, and all that is needed to start it.
 struct Subject {
     file: PathBuf,
+    workers: Workers,
     driver: NativeDriver,
     directory: PluginDirectory,
     digest: Digest,
@@ -115,15 +128,16 @@ struct Subject {
 
 impl Subject {
     async fn of(workers: &Workers, file: PathBuf) -> anyhow::Result<Self> {
+        let workers = workers.clone();
         let directory = PluginDirectory::open(file.parent().context("it lies in a folder")?)?;
         let digest = Digest::new(Sha256::digest(std::fs::read(&file)?).into());
-        let driver = NativeDriver::new(workers.clone(), Timeouts::default(), BTreeSet::new());
         // What the server finds out once, at its own start.
         workers.protections().await?;
         let verified = directory.verify(command(&file)?, digest).await?;
         Ok(Self {
+            driver: driver(&workers),
+            workers,
             file,
-            driver,
             directory,
             digest,
             verified,
@@ -160,37 +174,79 @@ impl Subject {
         Ok(took)
     }
 
-    /// What a restart costs: the sealed copy is there already.
+    /// What a restart costs: the sealed copy is there already, and a process stands by.
     async fn relaunch(&self) -> anyhow::Result<(Duration, StartTimes)> {
+        await_rest().await;
         let begun = Instant::now();
-        let instance = self.first_answer(self.verified.clone()).await?;
+        let instance = first_answer(&self.driver, self.verified.clone()).await?;
         let took = begun.elapsed();
-        let steps = instance.start_times().context("it is a process")?;
+        let steps = times(&*instance)?;
         instance.stop(GRACE).await;
         Ok((took, steps))
     }
 
-    /// What a first start costs: the file is read, copied and hashed. The system has it in memory, as it has the plain one.
+    /// The same when no process stands by, as in a second restart right after the first.
+    async fn launch_unready(&self) -> anyhow::Result<StartTimes> {
+        let instance = first_answer(&driver(&self.workers), self.verified.clone()).await?;
+        let steps = times(&*instance)?;
+        instance.stop(GRACE).await;
+        Ok(steps)
+    }
+
+    /// What a first start costs: the file is read, copied and hashed, while a process is made that stands by. The system has
+    /// the file in memory, as it has the plain one.
     async fn launch_from_disk(&self) -> anyhow::Result<Duration> {
+        let (driver, process) = (driver(&self.workers), ProcessOptions::default());
+        let (limits, grants) = (Limits::of(RuntimeKind::Native), Grants::default());
+        await_rest().await;
         let begun = Instant::now();
+        driver.expect(Needs {
+            limits: &limits,
+            grants: &grants,
+            process: &process,
+        });
         let verified = self
             .directory
             .verify(command(&self.file)?, self.digest)
             .await?;
-        let instance = self.first_answer(verified).await?;
+        let instance = first_answer(&driver, verified).await?;
         let took = begun.elapsed();
         instance.stop(GRACE).await;
         Ok(took)
     }
+}
 
-    async fn first_answer(&self, verified: Verified) -> anyhow::Result<Arc<dyn Instance>> {
-        let instance = self.driver.launch(plan::alone(verified)?).await?;
-        let deadline = Deadline::after(PATIENCE);
-        instance.initialize(deadline).await?;
-        let request = Request::new(Operation::Read, PATH, Json::null());
-        instance.handle(Box::new(request), deadline).await?;
-        Ok(instance)
+/// Lets time pass without rest: a processor that has slept wakes up slowly.
+async fn await_rest() {
+    let until = Instant::now() + PAUSE;
+    while Instant::now() < until {
+        tokio::task::yield_now().await;
     }
+}
+
+/// One that has started nothing yet.
+fn driver(workers: &Workers) -> NativeDriver {
+    NativeDriver::new(workers.clone(), Timeouts::default(), BTreeSet::new())
+}
+
+async fn first_answer(
+    driver: &NativeDriver,
+    verified: Verified,
+) -> anyhow::Result<Arc<dyn Instance>> {
+    let instance = driver.launch(plan::alone(verified)?).await?;
+    let deadline = Deadline::after(PATIENCE);
+    instance.initialize(deadline).await?;
+    let request = Request::new(Operation::Read, PATH, Json::null());
+    instance.handle(Box::new(request), deadline).await?;
+    Ok(instance)
+}
+
+fn times(instance: &dyn Instance) -> anyhow::Result<StartTimes> {
+    instance.start_times().context("it is a process")
+}
+
+fn to_greeting(steps: StartTimes) -> Duration {
+    steps.exec + steps.handshake
 }
 
 fn command(file: &Path) -> anyhow::Result<&str> {
@@ -238,6 +294,10 @@ impl OfOneFile {
             ),
             of("sealed copy, to its handshake line", &self.greeting),
             of("sealed copy, to its first answer", &self.relaunch),
+            of(
+                "sealed copy with no process standing by, to its handshake line",
+                &self.unready,
+            ),
             of("from disk, to its first answer", &self.cold),
         ];
         rows.extend(self.go_host.map(|Spread { p50, p99 }| {

@@ -18,7 +18,7 @@ pub use code_cache::{CodeCache, CodeKey, CodeKeys};
 pub use compilation::{Compilation, CompilationCounts};
 pub use database::{Database, DatabaseConfig, DatabasePlan, DatabasePlugin};
 
-use crate::catalog::Program;
+use crate::catalog::{Entry, Program};
 use crate::services::{Deadline, MountServices};
 use crate::{CallError, Digest, Grants, LaunchError, Limits, ProcessOptions, Profile};
 use palisade_contract::{Description, Existence, PluginType, Request, Response, SetupConfig};
@@ -28,6 +28,10 @@ use palisade_contract::{Description, Existence, PluginType, Request, Response, S
 pub trait Driver: Send + Sync {
     /// Starts `plan` for its mount, up to and including `setup`, and hands back the only handle to it.
     async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError>;
+
+    /// A plugin of these needs is to be launched soon, as soon as its artifact is verified. What a driver can make ready
+    /// meanwhile is ready then.
+    fn expect(&self, _needs: Needs<'_>) {}
 
     /// Starts a database plugin, which has no instance yet. A driver that runs none says so.
     async fn launch_database(
@@ -46,6 +50,28 @@ pub trait Driver: Send + Sync {
     /// How its compilations went, of a driver that compiles.
     fn compilation_counts(&self) -> Option<CompilationCounts> {
         None
+    }
+}
+
+/// What a plugin may use, which decides about the walls around it.
+#[derive(Clone, Copy)]
+pub struct Needs<'a> {
+    /// What it may use.
+    pub limits: &'a Limits,
+    /// What it may do besides.
+    pub grants: &'a Grants,
+    /// How its process is started, if it has one.
+    pub process: &'a ProcessOptions,
+}
+
+impl<'a> Needs<'a> {
+    /// Those of an entry.
+    pub fn of(entry: &'a Entry) -> Self {
+        Self {
+            limits: &entry.limits,
+            grants: &entry.grants,
+            process: &entry.process,
+        }
     }
 }
 

@@ -13,6 +13,8 @@ mod attack;
 mod canary;
 mod command;
 mod fork;
+mod gate;
+mod image;
 mod job;
 mod link;
 mod memory_file;
@@ -25,15 +27,16 @@ mod spawner;
 mod walls;
 mod work;
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use attack::Attack;
 pub use canary::CanaryDeed;
+pub use gate::Answer;
 pub use job::{JobBudget, JobError, JobInput};
 pub use link::WorkerError;
 pub use message::{Limit, ProcessExit};
-pub use process::{Process, ProcessSpec, SpawnedProcess};
+pub use process::{Execution, Process, SpawnedProcess, Standby, Surroundings};
 pub use protections::Protections;
 pub use role::JobRole;
 pub use sandbox::{Layer, Sandbox};
@@ -80,13 +83,35 @@ fn leave(code: u8) -> ! {
 }
 
 impl Workers {
+    /// Has a process stand by behind its walls, until it is told what to execute. One that is to find itself as a file
+    /// (its sandbox says so) needs to have that file now, as `image`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system said, or that the spawner is missing.
+    pub async fn stand_by(
+        &self,
+        surroundings: Surroundings,
+        image: Option<BorrowedFd<'_>>,
+    ) -> Result<Standby, WorkerError> {
+        process::stand_by(&*self.link()?, surroundings, image).await
+    }
+
     /// Starts a process and hands back the only handle to it.
     ///
     /// # Errors
     ///
     /// What the operating system said, or that the spawner is missing.
-    pub async fn spawn(&self, spec: ProcessSpec<'_>) -> Result<SpawnedProcess, WorkerError> {
-        process::spawn(&*self.link()?, spec).await
+    pub async fn spawn(
+        &self,
+        surroundings: Surroundings,
+        execution: Execution<'_>,
+    ) -> Result<SpawnedProcess, WorkerError> {
+        let image = Some(execution.executable);
+        let standby = self.stand_by(surroundings, image).await?;
+        let (process, answer) = standby.execute(execution)?;
+        answer.executed().await?;
+        Ok(process)
     }
 
     /// Runs one job in a fresh process under a budget, and returns what it made.

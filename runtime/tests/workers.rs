@@ -8,6 +8,8 @@
 
 #[path = "workers/race.rs"]
 mod race;
+#[path = "workers/standing.rs"]
+mod standing;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -18,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use palisade_runtime::worker::{
-    Attack, CanaryDeed, JobBudget, JobError, JobInput, JobRole, Layer, Limit, ProcessExit,
-    ProcessSpec, SpawnedProcess,
+    Attack, CanaryDeed, Execution, JobBudget, JobError, JobInput, JobRole, Layer, Limit,
+    ProcessExit, SpawnedProcess, Surroundings,
 };
 use palisade_runtime::{Workers, enter_worker};
 
@@ -126,6 +128,26 @@ fn trials(workers: &Workers) -> Vec<Trial> {
         trial(
             "too_long_an_environment_is_refused_with_its_length",
             too_long_an_environment_is_refused_with_its_length,
+        ),
+        trial(
+            "what_stands_by_has_nothing_but_its_outputs_and_its_gate",
+            standing::what_stands_by_has_nothing_but_its_outputs_and_its_gate,
+        ),
+        trial(
+            "what_stands_by_is_walled_in_and_closed_to_its_own_user",
+            standing::what_stands_by_is_walled_in_and_closed_to_its_own_user,
+        ),
+        trial(
+            "what_nobody_wants_any_more_ends",
+            standing::what_nobody_wants_any_more_ends,
+        ),
+        trial(
+            "what_cannot_be_executed_ends_what_stood_by",
+            standing::what_cannot_be_executed_ends_what_stood_by,
+        ),
+        trial(
+            "the_spawner_never_has_the_environment_of_a_process",
+            standing::the_spawner_never_has_the_environment_of_a_process,
         ),
         trial(
             "many_processes_leave_no_descriptor_behind",
@@ -370,14 +392,14 @@ fn a_process_gets_exactly_what_is_stated(workers: Workers) {
     let leak = leaking_descriptor();
     let script = "tr '\\0' '\\n' </proc/self/environ; ls /proc/self/fd; pwd; \
                   read -r line && echo input; ulimit -c; ulimit -n; grep -E 'Sig(Blk|Ign)' /proc/self/status";
-    let mut spec = shell(script);
-    spec.directory = Some("/usr".to_owned());
-    let spec = ProcessSpec {
+    let surroundings = Surroundings {
+        directory: Some("/usr".to_owned()),
         limits: vec![(Limit::Core, 0), (Limit::Descriptors, 32)],
-        ..spec
+        ..Surroundings::default()
     };
     let (text, exit) = block_on(async {
-        let started = workers.spawn(spec).await.expect("a shell starts");
+        let started = workers.spawn(surroundings, shell(script)).await;
+        let started = started.expect("a shell starts");
         let exit = started.process.exited().await;
         (read(started.stdout), exit)
     });
@@ -402,15 +424,9 @@ fn a_process_gets_exactly_what_is_stated(workers: Workers) {
 
 fn a_process_tells_how_it_ended(workers: Workers) {
     block_on(async {
-        let seven = workers
-            .spawn(shell("exit 7"))
-            .await
-            .expect("a shell starts");
+        let seven = start(&workers, "exit 7").await;
         assert_eq!(seven.process.exited().await, ProcessExit::Code(7));
-        let killed = workers
-            .spawn(shell("kill -TERM $$; sleep 1000"))
-            .await
-            .expect("it starts");
+        let killed = start(&workers, "kill -TERM $$; sleep 1000").await;
         assert_eq!(killed.process.exited().await, ProcessExit::Signal(15));
         assert_eq!(killed.process.exit(), Some(ProcessExit::Signal(15)));
     });
@@ -418,10 +434,7 @@ fn a_process_tells_how_it_ended(workers: Workers) {
 
 fn a_killed_process_takes_its_group_along(workers: Workers) {
     block_on(async {
-        let started = workers
-            .spawn(shell("sleep 1000 & echo $!; wait"))
-            .await
-            .expect("it starts");
+        let started = start(&workers, "sleep 1000 & echo $!; wait").await;
         let child = first_line(&started);
         started.process.kill();
         assert_eq!(started.process.exited().await, ProcessExit::Signal(9));
@@ -432,7 +445,7 @@ fn a_killed_process_takes_its_group_along(workers: Workers) {
 fn a_process_that_leaves_its_session_ends_as_well(workers: Workers) {
     block_on(async {
         let script = "setsid sh -c 'echo $$; exec sleep 1000' & wait";
-        let started = workers.spawn(shell(script)).await.expect("it starts");
+        let started = start(&workers, script).await;
         let child = first_line(&started);
         started.process.kill();
         started.process.exited().await;
@@ -442,10 +455,7 @@ fn a_process_that_leaves_its_session_ends_as_well(workers: Workers) {
 
 fn dropping_the_handle_kills_the_process(workers: Workers) {
     block_on(async {
-        let started = workers
-            .spawn(shell("echo $$; sleep 1000"))
-            .await
-            .expect("it starts");
+        let started = start(&workers, "echo $$; sleep 1000").await;
         let process = first_line(&started);
         drop(started);
         await_end(&process);
@@ -454,20 +464,21 @@ fn dropping_the_handle_kills_the_process(workers: Workers) {
 
 fn what_cannot_be_executed_is_refused_with_the_reason(workers: Workers) {
     let file = memory_file(b"this is no program");
-    let spec = ProcessSpec {
+    let execution = Execution {
         executable: file.as_fd(),
         ..shell("")
     };
-    match block_on(workers.spawn(spec)) {
+    match block_on(workers.spawn(Surroundings::default(), execution)) {
         Err(error) => assert!(error.to_string().contains("Exec format error"), "{error}"),
         Ok(_) => panic!("it ran"),
     }
 }
 
 fn too_long_an_environment_is_refused_with_its_length(workers: Workers) {
-    let mut spec = shell("true");
-    spec.env.push(("LONG".to_owned(), "x".repeat(200_000)));
-    match block_on(workers.spawn(spec)) {
+    let mut execution = shell("true");
+    let long = ("LONG".to_owned(), "x".repeat(200_000));
+    execution.env.push(long);
+    match block_on(workers.spawn(Surroundings::default(), execution)) {
         Err(error) => assert!(error.to_string().contains("131072 are allowed"), "{error}"),
         Ok(_) => panic!("it ran"),
     }
@@ -477,7 +488,7 @@ fn many_processes_leave_no_descriptor_behind(workers: Workers) {
     let spawner = workers.process_id().expect("there is a spawner");
     block_on(async {
         for _ in 0..50 {
-            let started = workers.spawn(shell("true")).await.expect("it starts");
+            let started = start(&workers, "true").await;
             assert_eq!(started.process.exited().await, ProcessExit::Code(0));
         }
     });
@@ -558,14 +569,12 @@ fn be_a_server(workers: Workers) -> ExitCode {
         }
     }
     block_on(async {
-        let started = workers
-            .spawn(shell("sleep 1000 & echo $!; wait"))
-            .await
-            .expect("it starts");
+        let started = start(&workers, "sleep 1000 & echo $!; wait").await;
         println!("{}", started.process.id());
         println!("{}", first_line(&started));
         println!("{}", started.process.exited().await);
-        match workers.spawn(shell("true")).await {
+        let surroundings = Surroundings::default();
+        match workers.spawn(surroundings, shell("true")).await {
             Ok(_) => println!("started"),
             Err(error) => println!("{error}"),
         }
@@ -604,15 +613,16 @@ fn start_server_with(how: &str) -> (Child, Lines) {
 
 // ---- tools
 
-fn shell(script: &str) -> ProcessSpec<'static> {
-    ProcessSpec {
+async fn start(workers: &Workers, script: &str) -> SpawnedProcess {
+    let started = workers.spawn(Surroundings::default(), shell(script)).await;
+    started.expect("a shell starts")
+}
+
+fn shell(script: &str) -> Execution<'static> {
+    Execution {
         executable: shell_file().as_fd(),
         argv: vec!["shell".to_owned(), "-c".to_owned(), script.to_owned()],
         env: vec![("ONLY".to_owned(), "this".to_owned())],
-        directory: None,
-        remnant: None,
-        limits: Vec::new(),
-        sandbox: None,
     }
 }
 

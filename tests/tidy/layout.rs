@@ -42,6 +42,7 @@ const UNSAFE_HOMES: &[&str] = &[
     "runtime/src/driver/wasm/rare.rs",
     "runtime/src/worker/command.rs",
     "runtime/src/worker/fork.rs",
+    "runtime/src/worker/image.rs",
     "runtime/src/worker/sandbox/seccomp/tests.rs",
     "tests/memory.rs",
 ];

@@ -191,13 +191,17 @@ mod tests {
             name: "process".parse().unwrap(),
             version: None,
         };
-        before.catalog.resolve(&wanted, Choice::New).await.unwrap();
+        before
+            .catalog
+            .resolve(&wanted, Choice::New, |_| ())
+            .await
+            .unwrap();
 
         let after = Place {
             catalog: before.catalog.beneath(lowered),
             ..before
         };
-        let refused = after.catalog.resolve(&wanted, Choice::New).await;
+        let refused = after.catalog.resolve(&wanted, Choice::New, |_| ()).await;
         let refused = refused.map(drop).unwrap_err();
         assert_eq!(refused.kind(), crate::ErrorKind::GrantRefused, "{refused}");
         let refused = after.catalog.register(process(&after)).await.unwrap_err();
@@ -208,6 +212,10 @@ mod tests {
             ..process(&after)
         };
         after.catalog.register(modest).await.unwrap();
-        after.catalog.resolve(&wanted, Choice::New).await.unwrap();
+        after
+            .catalog
+            .resolve(&wanted, Choice::New, |_| ())
+            .await
+            .unwrap();
     }
 }

@@ -58,14 +58,19 @@ enum Found {
 }
 
 impl Catalog {
-    /// Finds what `wanted` means now, opens its artifact and hashes it again.
+    /// Finds what `wanted` means now, opens its artifact and hashes it again. Before that takes its time, `expect` hears
+    /// which entry it is.
     pub(crate) async fn resolve(
         &self,
         wanted: &Wanted,
         choice: Choice,
+        expect: impl FnOnce(&Entry),
     ) -> Result<Resolved, MountError> {
         match self.find(wanted, choice).await? {
-            Found::Entry(entry) => self.verified(*entry).await,
+            Found::Entry(entry) => {
+                expect(&entry);
+                self.verified(*entry).await
+            }
             Found::Builtin(plugin) => Ok(Resolved::of_builtin(plugin)),
         }
     }

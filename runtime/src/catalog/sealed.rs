@@ -1,14 +1,13 @@
-//! Copies a file into memory that is sealed against every change, and hashes it on the way.
+//! Copies a file into memory that is sealed against every change, and hashes the copy while it is made.
 //!
-//! Before the first byte is copied, the memory file is sealed against everybody but those who can write to it already: the
-//! one mapping that the copy goes through, and nobody else, which is looked at. When all of it is hashed, that mapping goes,
-//! and the file is sealed for good. So what was hashed is what stays, and need not be read a second time.
+//! While the copy is made, a lease on the memory file tells whether anybody else opens it for writing. Nobody did if the lease
+//! still stands when the file has been sealed: then what was hashed is what stays, and need not be read a second time.
 //!
-//! Somebody else could only have come through `/proc`, in the moment before the first seal, and as a user who may read this
-//! process. Then the copy is hashed again once it is sealed.
+//! Somebody else could only come through `/proc`, as a user who may read this process. Then the copy is hashed again once it is
+//! sealed. Who may also take descriptors out of this process, or write to its memory, has no need of this file.
 #![expect(
     unsafe_code,
-    reason = "what the mapping holds is no memory of Rust's; no crate in use makes one"
+    reason = "no crate in use asks for leases, which are marks on an open file and touch no memory"
 )]
 
 use std::fs::File;
@@ -16,24 +15,32 @@ use std::io;
 use std::num::NonZero;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt;
-use std::ptr::NonNull;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use sha2::{Digest as _, Sha256};
 
 use crate::Digest;
 
-/// How much is copied before it is handed on to be hashed, in bytes.
+/// How much is copied before it is handed on to be hashed, in bytes, and how many such pieces there are.
 const PIECE_BYTES: usize = 256 << 10;
+const PIECES: usize = 4;
 
 /// How often, and after which pause, sealing is tried again: a second in all.
 const SEAL_TRIES: u32 = 100;
 const SEAL_PAUSE: Duration = Duration::from_millis(10);
+
+/// Chooses the signal that is sent when a lease is taken away. Linux has it, the C library's bindings do not.
+const F_SETSIG: libc::c_int = 10;
+
+/// All there are: of its size, of its bytes, and of the seals themselves.
+const SEALS: SealFlags = SealFlags::GROW
+    .union(SealFlags::SHRINK)
+    .union(SealFlags::WRITE)
+    .union(SealFlags::SEAL);
 
 /// The first `size` bytes of a file, which has no more, in a memory file that nobody can change; and what they hash to.
 ///
@@ -42,37 +49,19 @@ const SEAL_PAUSE: Duration = Duration::from_millis(10);
 /// That the file changed its size meanwhile, or cannot be read; that there is no memory.
 pub(super) fn copy(source: &File, size: NonZero<usize>) -> io::Result<(File, Digest)> {
     let memory = memory_file()?;
-    let mapping = reserve(&memory, size)?;
-    let digest = take(&memory, mapping, source)?;
+    let digest = fill_and_seal(&memory, source, size.get())?;
     match source.read_at(&mut [0], size.get() as u64)? {
         0 => Ok((memory, digest)),
         _ => Err(io::Error::other("it grew while it was read")),
     }
 }
 
-/// Makes room that only the mapping can be used to write to.
-fn reserve(memory: &File, size: NonZero<usize>) -> io::Result<Mapping> {
-    memory.set_len(size.get() as u64)?;
-    let mapping = Mapping::of(memory, size)?;
-    seal(
-        memory,
-        SealFlags::GROW | SealFlags::SHRINK | SealFlags::FUTURE_WRITE,
-    )?;
-    match memory.metadata()?.len() == size.get() as u64 {
-        true => Ok(mapping),
-        false => Err(io::Error::other(
-            "somebody else changed the size of its copy",
-        )),
-    }
-}
-
-/// Fills the room, and seals it for good. What it hashes to is that of what is sealed.
-fn take(memory: &File, mut mapping: Mapping, source: &File) -> io::Result<Digest> {
-    let alone = is_open_to_nobody_else(memory);
-    let digest = fill(mapping.bytes(), source)?;
-    drop(mapping);
-    seal(memory, SealFlags::WRITE | SealFlags::SEAL)?;
-    match alone {
+/// What it hashes to is that of what is sealed.
+fn fill_and_seal(memory: &File, source: &File, size: usize) -> io::Result<Digest> {
+    let lease = Lease::on(memory);
+    let digest = fill(memory, source, size)?;
+    seal(memory)?;
+    match lease.is_some_and(|lease| lease.stands()) {
         true => Ok(digest),
         false => hash_again(memory),
     }
@@ -90,23 +79,65 @@ fn memory_file() -> io::Result<File> {
 
 /// The kernel does not seal memory while it has a page of it in hand, to move it or to look at its age, and says
 /// "busy" then. It lets go by itself.
-fn seal(memory: &File, seals: SealFlags) -> io::Result<()> {
+fn seal(memory: &File) -> io::Result<()> {
     for _ in 0..SEAL_TRIES {
-        match fcntl_add_seals(memory, seals) {
+        match fcntl_add_seals(memory, SEALS) {
             Err(Errno::BUSY) => thread::sleep(SEAL_PAUSE),
             done => return Ok(done?),
         }
     }
-    Ok(fcntl_add_seals(memory, seals)?)
+    Ok(fcntl_add_seals(memory, SEALS)?)
 }
 
-/// Whether nobody but this descriptor, and what was made of it, can write to the file: the kernel grants a read lease only
-/// then, and a mapping keeps what it was made of open. A descriptor that is opened later is too late for the seal.
-fn is_open_to_nobody_else(memory: &File) -> bool {
-    // SAFETY: a lease is a mark on an open file, and touches no memory.
-    let lease =
-        |kind: libc::c_int| unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_SETLEASE, kind) } == 0;
-    lease(libc::F_RDLCK) && lease(libc::F_UNLCK)
+/// Copies piece by piece. Another thread hashes what was written, which takes about as long.
+fn fill(memory: &File, source: &File, size: usize) -> io::Result<Digest> {
+    let (written, pieces) = mpsc::channel();
+    let (emptied, empty) = mpsc::channel();
+    for _ in 0..PIECES {
+        let _ = emptied.send(vec![0; PIECE_BYTES.min(size)]);
+    }
+    thread::scope(|scope| {
+        let hasher = thread::Builder::new().name("palisade-hasher".to_owned());
+        let hasher = hasher.spawn_scoped(scope, move || hash(&pieces, &emptied))?;
+        let copying = copy_pieces(memory, source, size, &empty, &written);
+        drop(written);
+        let hashing = hasher.join();
+        copying?;
+        hashing.map_err(|_| io::Error::other("it could not be hashed"))
+    })
+}
+
+fn copy_pieces(
+    memory: &File,
+    source: &File,
+    size: usize,
+    empty: &Receiver<Vec<u8>>,
+    written: &Sender<Vec<u8>>,
+) -> io::Result<()> {
+    let mut done = 0;
+    // There is always another piece, and somebody to take it, unless the hasher has panicked, which its end tells.
+    while done < size
+        && let Ok(mut piece) = empty.recv()
+    {
+        piece.truncate(size - done);
+        source
+            .read_exact_at(&mut piece, done as u64)
+            .map_err(explained)?;
+        memory.write_all_at(&piece, done as u64)?;
+        done += piece.len();
+        let _ = written.send(piece);
+    }
+    Ok(())
+}
+
+fn hash(pieces: &Receiver<Vec<u8>>, emptied: &Sender<Vec<u8>>) -> Digest {
+    let mut hasher = Sha256::new();
+    for piece in pieces {
+        hasher.update(&piece);
+        // After the last piece nobody needs another.
+        let _ = emptied.send(piece);
+    }
+    Digest::new(hasher.finalize().into())
 }
 
 /// Reads what is sealed.
@@ -123,80 +154,42 @@ fn hash_again(memory: &File) -> io::Result<Digest> {
     }
 }
 
-/// Copies piece by piece. Another thread hashes meanwhile, which takes about as long.
-fn fill(bytes: &mut [u8], source: &File) -> io::Result<Digest> {
-    let (copied, pieces) = mpsc::channel();
-    thread::scope(|scope| {
-        let hasher = thread::Builder::new().name("palisade-hasher".to_owned());
-        let hasher = hasher.spawn_scoped(scope, || hash(pieces))?;
-        let mut offset = 0;
-        for piece in bytes.chunks_mut(PIECE_BYTES) {
-            source.read_exact_at(piece, offset).map_err(explained)?;
-            offset += piece.len() as u64;
-            // Nobody writes to it again: it is borrowed for as long as there is a hasher.
-            let _ = copied.send(&*piece);
-        }
-        drop(copied);
-        hasher
-            .join()
-            .map_err(|_| io::Error::other("it could not be hashed"))
-    })
-}
-
-fn hash(pieces: Receiver<&[u8]>) -> Digest {
-    let mut hasher = Sha256::new();
-    pieces.iter().for_each(|piece| hasher.update(piece));
-    Digest::new(hasher.finalize().into())
-}
-
 fn explained(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => io::Error::other("it became shorter while it was read"),
-        // What the kernel says when it finds no page to put the bytes into.
-        _ if error.raw_os_error() == Some(Errno::FAULT.raw_os_error()) => {
-            io::Error::from(io::ErrorKind::OutOfMemory)
-        }
         _ => error,
     }
 }
 
-/// The one way to write to a memory file that is sealed against all others.
-struct Mapping {
-    start: NonNull<u8>,
-    size: NonZero<usize>,
-}
+/// A read lease: the kernel grants it only if nobody else has the file open for writing, and takes it away when somebody
+/// wants to. Whoever does then waits until it is given back.
+struct Lease<'a>(&'a File);
 
-impl Mapping {
-    fn of(memory: &File, size: NonZero<usize>) -> io::Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the kernel chooses a place where nothing is.
-        let start = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                size.get(),
-                protection,
-                MapFlags::SHARED,
-                memory,
-                0,
-            )
-        }?;
-        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { start, size })
+impl<'a> Lease<'a> {
+    /// None if somebody else has it open, or if this kernel grants none.
+    fn on(memory: &'a File) -> Option<Self> {
+        // What would be sent otherwise ends a process. This is ignored unless somebody asks for it.
+        // SAFETY: touches no memory.
+        let quietly = unsafe { libc::fcntl(memory.as_raw_fd(), F_SETSIG, libc::SIGURG) };
+        let lease = Self(memory);
+        (quietly == 0 && lease.set(libc::F_RDLCK)).then_some(lease)
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the mapping is that long, as is the file, which cannot become shorter; it is there until `self` is dropped,
-        // and borrowed by nobody else. The file is sealed against whoever has no mapping of it. Another mapping can only
-        // be of another process, which could write to this memory without it as well; its bytes are only copied and hashed.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.size.get()) }
+    fn set(&self, kind: libc::c_int) -> bool {
+        // SAFETY: touches no memory.
+        unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
+    }
+
+    /// Whether nobody has wanted to write since.
+    fn stands(&self) -> bool {
+        // SAFETY: touches no memory.
+        unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_GETLEASE) == libc::F_RDLCK }
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        // What stays mapped can never be sealed, and whoever seals says so.
-        // SAFETY: it was mapped here, with that size, and what borrowed it has ended.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.size.get()) };
+        self.set(libc::F_UNLCK);
     }
 }
 
@@ -218,71 +211,95 @@ mod tests {
         copy(&file_of(bytes), NonZero::new(size).unwrap())
     }
 
+    /// Another way to it, as somebody who may read this process has.
+    fn door_to(memory: &File) -> File {
+        let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+        File::options().read(true).write(true).open(path).unwrap()
+    }
+
+    fn bytes_of(memory: &File) -> Vec<u8> {
+        let mut bytes = vec![0; memory.metadata().unwrap().len() as usize];
+        memory.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
     #[test]
     fn a_copy_has_the_bytes_and_their_digest_whatever_their_number() {
         for size in [1, 4095, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES + 7] {
             let bytes: Vec<u8> = (0..size).map(|at| (at / 7 % 251) as u8).collect();
             let (memory, digest) = copy_of(&bytes, size).unwrap();
-            let mut copied = vec![0; size];
-            memory.read_exact_at(&mut copied, 0).unwrap();
-            assert!(copied == bytes, "{size}");
+            assert!(bytes_of(&memory) == bytes, "{size}");
             assert_eq!(digest, Digest::new(Sha256::digest(&bytes).into()), "{size}");
-            assert_eq!(memory.metadata().unwrap().len(), size as u64);
         }
     }
 
     #[test]
-    fn nobody_changes_a_copy_neither_in_the_making_nor_later() {
-        let (memory, size) = (memory_file().unwrap(), NonZero::new(5).unwrap());
-        // The control: before it is reserved, it is open to all.
+    fn nobody_changes_a_copy() {
+        // The control: before it is sealed, it is open to all.
+        let memory = memory_file().unwrap();
         memory.write_all_at(b"other", 0).unwrap();
-        let mapping = reserve(&memory, size).unwrap();
+        fill_and_seal(&memory, &file_of(b"right"), 5).unwrap();
         assert!(memory.write_all_at(b"later", 0).is_err());
         assert!(memory.set_len(0).is_err());
         assert!(memory.set_len(9).is_err());
-        assert!(Mapping::of(&memory, size).is_err());
-        // What can still be written to is not sealed for good.
-        assert!(fcntl_add_seals(&memory, SealFlags::WRITE).is_err());
-        take(&memory, mapping, &file_of(b"right")).unwrap();
-        let mut bytes = [0; 5];
-        memory.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(&bytes, b"right");
-        let all = SealFlags::GROW | SealFlags::SHRINK | SealFlags::FUTURE_WRITE;
-        let all = all | SealFlags::WRITE | SealFlags::SEAL;
-        assert_eq!(fcntl_get_seals(&memory).unwrap(), all);
+        assert!(door_to(&memory).write_all_at(b"later", 0).is_err());
+        assert_eq!(bytes_of(&memory), b"right");
+        assert_eq!(fcntl_get_seals(&memory).unwrap(), SEALS);
     }
 
     #[test]
     fn whoever_could_write_to_a_copy_before_does_not_get_it_past_its_digest() {
-        let bytes = vec![1; 8 * PIECE_BYTES];
-        let (memory, size) = (memory_file().unwrap(), NonZero::new(bytes.len()).unwrap());
-        assert!(is_open_to_nobody_else(&memory));
-        memory.set_len(bytes.len() as u64).unwrap();
-        let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
-        let door = File::options().read(true).write(true).open(path).unwrap();
-        let mut strange = Mapping::of(&door, size).unwrap();
-        drop(door);
-        assert!(!is_open_to_nobody_else(&memory));
-        let (source, last) = (file_of(&bytes), bytes.len() as u64 - 1);
-        let digest = thread::scope(|scope| {
-            let copying = scope.spawn(|| {
-                let mapping = reserve(&memory, size).unwrap();
-                take(&memory, mapping, &source).unwrap()
-            });
-            let mut copied = [0];
-            while copied == [0] {
-                memory.read_exact_at(&mut copied, last).unwrap();
-            }
-            // All is copied, and soon hashed. For as long as this mapping is there, nothing is sealed for good.
-            thread::sleep(Duration::from_millis(50));
-            strange.bytes()[0] = 2;
-            drop(strange);
-            copying.join().unwrap()
+        let bytes = vec![1; 64 * PIECE_BYTES];
+        // One who is too slow changes nothing.
+        let has_changed_one = (0..100).any(|_| {
+            let memory = memory_file().unwrap();
+            let door = door_to(&memory);
+            assert!(Lease::on(&memory).is_none());
+            let digest = while_it_is_made(&memory, &bytes, || drop(door.write_all_at(&[2], 0)));
+            let kept = bytes_of(&memory);
+            assert_eq!(digest, Digest::new(Sha256::digest(&kept).into()));
+            kept != bytes
         });
-        let mut kept = vec![0; size.get()];
-        memory.read_exact_at(&mut kept, 0).unwrap();
-        assert_eq!(kept[0], 2);
-        assert_eq!(digest, Digest::new(Sha256::digest(&kept).into()));
+        assert!(has_changed_one);
+    }
+
+    #[test]
+    fn whoever_comes_to_write_while_a_copy_is_made_waits_until_it_is_sealed() {
+        let memory = memory_file().unwrap();
+        let bytes = vec![1; 64 * PIECE_BYTES];
+        let digest = while_it_is_made(&memory, &bytes, || {
+            // The lease is lost by this, and the process goes on.
+            assert!(door_to(&memory).write_all_at(&[2], 0).is_err());
+        });
+        assert_eq!(digest, Digest::new(Sha256::digest(&bytes).into()));
+        assert!(bytes_of(&memory) == bytes);
+    }
+
+    #[test]
+    fn a_lease_stands_until_somebody_wants_to_write() {
+        let memory = memory_file().unwrap();
+        let lease = Lease::on(&memory).unwrap();
+        memory.write_all_at(b"own", 0).unwrap();
+        let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+        File::open(&path).unwrap();
+        assert!(lease.stands());
+        let at_once = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
+        let opened = rustix::fs::open(&path, at_once, rustix::fs::Mode::empty());
+        assert_eq!(opened.unwrap_err(), Errno::WOULDBLOCK);
+        assert!(!lease.stands());
+    }
+
+    /// Does something once the first byte was copied, and hands out what the copy is said to hash to.
+    fn while_it_is_made(memory: &File, bytes: &[u8], deed: impl FnOnce()) -> Digest {
+        thread::scope(|scope| {
+            let source = file_of(bytes);
+            let copying = scope.spawn(move || fill_and_seal(memory, &source, bytes.len()));
+            while memory.metadata().unwrap().len() == 0 {
+                thread::yield_now();
+            }
+            deed();
+            copying.join().unwrap().unwrap()
+        })
     }
 
     #[test]

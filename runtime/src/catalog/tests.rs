@@ -104,7 +104,7 @@ async fn resolved(fixture: &Fixture, version: &str, choice: Choice) -> Result<St
         name: name("kv"),
         version: version.parse().ok(),
     };
-    match fixture.catalog.resolve(&wanted, choice).await {
+    match fixture.catalog.resolve(&wanted, choice, |_| ()).await {
         Ok(found) => Ok(format!("{} {}", found.runtime, found.running_version)),
         Err(error) => Err(error.kind()),
     }

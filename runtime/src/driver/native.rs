@@ -28,6 +28,7 @@ mod run_dir;
 mod seat;
 mod services;
 mod serving;
+mod standbys;
 mod startup;
 mod stdio;
 mod transactions;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
-use crate::driver::{DatabasePlan, DatabasePlugin, Driver, Instance, LaunchPlan};
+use crate::driver::{DatabasePlan, DatabasePlugin, Driver, Instance, LaunchPlan, Needs};
 use crate::worker::Layer;
 use crate::{LaunchError, Timeouts, Workers};
 
@@ -74,6 +75,23 @@ impl NativeDriver {
 
 #[async_trait]
 impl Driver for NativeDriver {
+    fn expect(&self, needs: Needs<'_>) {
+        let launcher = Arc::clone(&self.launcher);
+        let (limits, grants, process) = (
+            needs.limits.clone(),
+            needs.grants.clone(),
+            needs.process.clone(),
+        );
+        tokio::spawn(async move {
+            let needs = Needs {
+                limits: &limits,
+                grants: &grants,
+                process: &process,
+            };
+            launcher.expect(needs).await;
+        });
+    }
+
     async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError> {
         let label = plan.label.clone();
         let startup = self.launcher.startup(&label);

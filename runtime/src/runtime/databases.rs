@@ -47,7 +47,7 @@ pub(super) async fn launch(
         name: plugin,
         version,
     };
-    let found = inner.workshop.catalog.resolve(&wanted, Choice::New).await?;
+    let found = inner.workshop.resolve(&wanted, Choice::New).await?;
     let driver = inner.workshop.driver(found.runtime)?;
     let plan = plan(inner, &wanted.name, found);
     let launched = inner.unless_stopping(driver.launch_database(plan)).await?;

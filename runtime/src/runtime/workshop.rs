@@ -6,8 +6,8 @@ use std::sync::Arc;
 use palisade_contract::SetupConfig;
 
 use super::record::Record;
-use crate::catalog::{Catalog, Choice, Resolved, Wanted};
-use crate::driver::{Driver, LaunchPlan};
+use crate::catalog::{Catalog, Choice, Entry, Resolved, Wanted};
+use crate::driver::{Driver, LaunchPlan, Needs};
 use crate::lifecycle::Prepared;
 use crate::services::{MountServices, ServicesConfig, SystemFacts};
 use crate::store::Store;
@@ -50,7 +50,7 @@ impl Workshop {
             name: record.plugin.clone(),
             version: record.version.clone(),
         };
-        let found = self.catalog.resolve(&wanted, choice).await?;
+        let found = self.resolve(&wanted, choice).await?;
         let driver = self.driver(found.runtime)?;
         Ok(Prepared {
             driver,
@@ -60,6 +60,20 @@ impl Workshop {
             sha256: found.sha256,
             plan: plan(record, found, Arc::clone(services)),
         })
+    }
+
+    /// What a name means now, with its artifact verified. Meanwhile the driver can make ready for it.
+    pub(super) async fn resolve(
+        &self,
+        wanted: &Wanted,
+        choice: Choice,
+    ) -> Result<Resolved, MountError> {
+        let expect = |entry: &Entry| {
+            if let Some(driver) = self.drivers.get(&entry.runtime) {
+                driver.expect(Needs::of(entry));
+            }
+        };
+        self.catalog.resolve(wanted, choice, expect).await
     }
 
     pub(super) fn driver(&self, kind: RuntimeKind) -> Result<Arc<dyn Driver>, LaunchError> {

@@ -4,44 +4,69 @@
     reason = "a child is made and turned into another program, neither of which the compiler can follow"
 )]
 
-use std::ffi::{CString, c_char};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
-use std::panic::catch_unwind;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Gid, PidfdFlags, Resource, Rlimit, Signal, Uid, chdir, getegid, geteuid, getpid, getrlimit,
-    pidfd_open, set_parent_process_death_signal, setrlimit, setsid,
+    DumpableBehavior, Gid, PidfdFlags, Resource, Rlimit, Signal, Uid, chdir, getegid, geteuid,
+    getpid, getrlimit, pidfd_open, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit, setsid,
 };
-use rustix::thread::set_no_new_privs;
+use rustix::thread::{set_name, set_no_new_privs};
 
 use super::fork::{Child, Side, fork};
+use super::gate;
+use super::image::Image;
 use super::message::{Limit, Program, Start};
 use super::role::{JOB_NAME, ROLE_VARIABLE};
-use super::sandbox::{self, Group, Sandbox, at, probe};
+use super::sandbox::{self, Group, at, probe};
 
 /// The last signal number of Linux.
 const SIGNAL_MAX: i32 = 64;
 
+/// The first descriptor after the three standard ones.
+const FIRST_OTHER: RawFd = 3;
+
 /// The exit code of a child that could not become what it was to be.
 const FAILED: i32 = 127;
 
-/// The three descriptors of a start message.
+/// The name of a process that stands by, at most 15 bytes.
+const STANDBY_NAME: &CStr = c"palisade-ready";
+
+/// The descriptors of a start message.
 pub(super) struct Descriptors {
-    /// The executable, or the standard input of a job.
+    /// The gate at which it stands by, or the standard input of a job.
     pub(super) first: OwnedFd,
     /// Standard output.
     pub(super) stdout: OwnedFd,
     /// Standard error.
     pub(super) stderr: OwnedFd,
+    /// What it will execute, if it is to find itself as a file.
+    pub(super) image: Option<OwnedFd>,
 }
 
-/// Starts the child that a message describes, as a member of `group`. Returns once it executes what it is to be.
+impl Descriptors {
+    /// In the order in which they come.
+    pub(super) fn of_message(descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let mut descriptors = descriptors.into_iter();
+        Some(Self {
+            first: descriptors.next()?,
+            stdout: descriptors.next()?,
+            stderr: descriptors.next()?,
+            image: descriptors.next(),
+        })
+    }
+}
+
+/// Starts the child that a message describes, as a member of `group`. Returns once it stands by behind its walls, or
+/// executes what it is to be.
 ///
 /// # Errors
 ///
@@ -68,7 +93,7 @@ pub(super) fn spawn(
     }
 }
 
-/// What the child says before it ends; nothing when it executes, because the pipe is closed by that.
+/// What the child says before it ends; nothing when it stands by or executes, because both close the pipe.
 fn complaint(report: OwnedFd) -> Option<String> {
     let mut text = String::new();
     match File::from(report).read_to_string(&mut text) {
@@ -95,7 +120,11 @@ struct Birth<'a> {
 
 /// What the child is for.
 enum Purpose {
-    Execute(Image),
+    StandBy {
+        gate: OwnedFd,
+        image: Option<OwnedFd>,
+    },
+    Work(Image),
     Probe(probe::Outside, sandbox::Layer),
 }
 
@@ -109,20 +138,14 @@ impl<'a> Birth<'a> {
             first,
             stdout,
             stderr,
+            image,
         } = descriptors;
         let (purpose, stdin) = match &start.program {
-            Program::Given(argv) => {
-                let env = start
-                    .env
-                    .iter()
-                    .map(|(name, value)| format!("{name}={value}"));
-                let image = Image::new(first, argv.iter().cloned(), env)?;
-                (Purpose::Execute(image), nothing()?)
-            }
+            Program::StandBy => (Purpose::StandBy { gate: first, image }, nothing()?),
             Program::Job(role) => {
                 let env = format!("{ROLE_VARIABLE}={}", role.as_str());
                 let image = Image::new(itself()?, [JOB_NAME.to_owned()], [env])?;
-                (Purpose::Execute(image), first)
+                (Purpose::Work(image), first)
             }
             Program::Probe(layer) => (Purpose::Probe(probe::Outside::look(), *layer), nothing()?),
         };
@@ -154,19 +177,17 @@ impl<'a> Birth<'a> {
 
     /// The life of the child. It never returns into the spawner's code, of which it is a copy.
     fn live(&self, faults: OwnedFd, is_member: bool) -> ! {
-        let become_it = std::panic::AssertUnwindSafe(|| self.become_it(is_member));
-        let outcome = catch_unwind(become_it);
-        let code = match outcome {
-            Ok(Ok(code)) => code,
-            Ok(Err(fault)) => complain(faults, &fault),
-            Err(_) => complain(faults, "the child panicked"),
+        let walled_in = unpanicking(|| self.stand_behind_walls(is_member)).flatten();
+        let code = match walled_in {
+            Ok(()) => unpanicking(|| self.fulfil(faults)).unwrap_or(FAILED),
+            Err(fault) => complain(faults, &fault),
         };
         // SAFETY: ends this process at once. Nothing may run that the spawner registered for its own end.
         unsafe { libc::_exit(code) }
     }
 
-    /// The steps, in the order that leaves no window. Returns only as a probe.
-    fn become_it(&self, is_member: bool) -> Result<i32, String> {
+    /// The steps, in the order that leaves no window.
+    fn stand_behind_walls(&self, is_member: bool) -> Result<(), String> {
         setsid().map_err(at("new session"))?;
         self.group.map_or(Ok(()), |group| group.enter(is_member))?;
         for (limit, value) in &self.start.limits {
@@ -177,16 +198,43 @@ impl<'a> Birth<'a> {
         die_with(&self.spawner).map_err(at("parent's death"))?;
         chdir(self.start.directory.as_deref().unwrap_or("/")).map_err(at("working directory"))?;
         self.place_descriptors().map_err(at("descriptors"))?;
-        if let Some(sandbox) = &self.start.sandbox {
-            sandbox::enter_last(sandbox)?;
+        match &self.start.sandbox {
+            Some(sandbox) => sandbox::enter_last(sandbox),
+            None => Ok(()),
         }
+    }
+
+    /// What the child is for. Returns its exit code, unless it becomes another program.
+    fn fulfil(&self, faults: OwnedFd) -> i32 {
         match (&self.purpose, &self.start.sandbox) {
-            (Purpose::Execute(image), sandbox) => Err(at("exec")(image.execute(sandbox.as_ref()))),
+            (Purpose::StandBy { gate, .. }, _) => self.stand_by(gate, faults),
+            (Purpose::Work(image), _) => complain(faults, &at("exec")(image.execute(None))),
             (Purpose::Probe(outside, layer), Some(sandbox)) => {
-                Ok(i32::from(!probe::holds(*layer, sandbox, outside)))
+                i32::from(!probe::holds(*layer, sandbox, outside))
             }
-            (Purpose::Probe(..), None) => Err("a probe without a sandbox".to_owned()),
+            (Purpose::Probe(..), None) => complain(faults, "a probe without a sandbox"),
         }
+    }
+
+    /// Waits for what to execute, with nothing of the spawner in hand, and closed to whoever would look into its memory.
+    fn stand_by(&self, gate: &OwnedFd, faults: OwnedFd) -> i32 {
+        // The name is only for people.
+        let _ = set_name(STANDBY_NAME);
+        // It is closed with all others, which tells the spawner that this process stands by.
+        std::mem::forget(faults);
+        let ready = set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(io::Error::from)
+            .and_then(|()| close_all_but(gate));
+        let fault = match ready.map(|()| gate::wait(gate.as_fd())) {
+            Ok(None) => return 0, // nobody wants it any more
+            Ok(Some((arguments, executable))) => match Image::of(executable, arguments) {
+                Ok(image) => image.execute(self.start.sandbox.as_ref()),
+                Err(fault) => fault,
+            },
+            Err(fault) => fault,
+        };
+        gate::refuse(gate.as_fd(), &at("exec")(fault));
+        FAILED
     }
 
     /// No new privileges in any case, and whatever else is asked for.
@@ -200,8 +248,8 @@ impl<'a> Birth<'a> {
             return Ok(());
         };
         let image = match &self.purpose {
-            Purpose::Execute(image) => Some(&image.file),
-            Purpose::Probe(..) => None,
+            Purpose::StandBy { image, .. } => image.as_ref(),
+            Purpose::Work(_) | Purpose::Probe(..) => None,
         };
         sandbox::enter(sandbox, self.start.directory.as_deref(), image)
     }
@@ -214,6 +262,11 @@ impl<'a> Birth<'a> {
         rustix::stdio::dup2_stderr(&self.stderr)?;
         Ok(())
     }
+}
+
+/// A panic as the fault that it is: it must not get past the child's end.
+fn unpanicking<T>(step: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(step)).map_err(|_| "the child panicked".to_owned())
 }
 
 fn complain(faults: OwnedFd, fault: &str) -> i32 {
@@ -316,84 +369,25 @@ fn forget_signal_handling() {
 /// Marks everything but the three standard descriptors to be closed at exec. They have to live until then: the
 /// executable is one of them, and so is the pipe on which a failed step is told.
 fn close_descriptors_at_exec() -> io::Result<()> {
-    // SAFETY: marking descriptors closes none of them now, so nothing that owns one is deceived.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    close_range(FIRST_OTHER, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Closes everything but the three standard descriptors and this one. Whatever owns one of them must not be dropped, and
+/// this process drops nothing before its end.
+fn close_all_but(kept: &OwnedFd) -> io::Result<()> {
+    let kept = kept.as_raw_fd();
+    if kept > FIRST_OTHER {
+        close_range(FIRST_OTHER, kept - 1, 0)?;
+    }
+    close_range(kept + 1, RawFd::MAX, 0)
+}
+
+fn close_range(first: RawFd, last: RawFd, flags: u32) -> io::Result<()> {
+    // SAFETY: touches no memory. The callers say why nothing that owns a descriptor is deceived.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
-    }
-}
-
-/// An open file to execute, with its arguments and environment as the kernel wants them.
-///
-/// Executed by descriptor: it is the very file that was hashed, and what is no executable is refused, where the C
-/// library's `execvp` would hand it to a shell.
-struct Image {
-    file: OwnedFd,
-    argv: CStrings,
-    env: CStrings,
-}
-
-impl Image {
-    fn new(
-        file: OwnedFd,
-        argv: impl IntoIterator<Item = String>,
-        env: impl IntoIterator<Item = String>,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            file,
-            argv: CStrings::new(argv)?,
-            env: CStrings::new(env)?,
-        })
-    }
-
-    /// Replaces this process; returns only when it cannot. With a sandbox in which it is a file, that copy of the same
-    /// bytes is executed, so that it finds itself.
-    fn execute(&self, sandbox: Option<&Sandbox>) -> io::Error {
-        let (directory, path, flags) = match sandbox.and_then(Sandbox::image_path) {
-            Some(path) => (libc::AT_FDCWD, path, 0),
-            None => (self.file.as_raw_fd(), c"", libc::AT_EMPTY_PATH),
-        };
-        // SAFETY: path, arguments and environment end in NUL and null, and live until the process is replaced.
-        unsafe {
-            libc::syscall(
-                libc::SYS_execveat,
-                directory,
-                path.as_ptr(),
-                self.argv.pointers.as_ptr(),
-                self.env.pointers.as_ptr(),
-                flags,
-            )
-        };
-        io::Error::last_os_error()
-    }
-}
-
-/// C strings, and the array of pointers to them that ends in null.
-struct CStrings {
-    pointers: Vec<*const c_char>,
-    _strings: Vec<CString>,
-}
-
-impl CStrings {
-    fn new(strings: impl IntoIterator<Item = String>) -> io::Result<Self> {
-        let strings = strings.into_iter().map(CString::new);
-        let strings = strings.collect::<Result<Vec<_>, _>>()?;
-        let ends_in_null = strings
-            .iter()
-            .map(|string| string.as_ptr())
-            .chain([ptr::null()]);
-        Ok(Self {
-            pointers: ends_in_null.collect(),
-            _strings: strings,
-        })
     }
 }

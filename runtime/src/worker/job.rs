@@ -195,14 +195,13 @@ async fn start(
     };
     let order = Order {
         program: Program::Job(role),
-        env: Vec::new(),
         directory: None,
         remnant: None,
         limits: limits(budget),
         sandbox: Some(sandbox),
     };
     let descriptors = [input, files.output.as_fd(), files.words.as_fd()];
-    Ok(link.start(order, descriptors).await?)
+    Ok(link.start(order, &descriptors).await?)
 }
 
 /// Those of the walls that hold on this machine. The caps of the control group are behind the resource limits, and count

@@ -92,7 +92,6 @@ struct Asked {
 /// What to start, before it has a number.
 pub(super) struct Order {
     pub(super) program: Program,
-    pub(super) env: Vec<(String, String)>,
     pub(super) directory: Option<String>,
     pub(super) remnant: Option<String>,
     pub(super) limits: Vec<(Limit, u64)>,
@@ -133,13 +132,13 @@ impl Link {
     pub(super) async fn start(
         &self,
         order: Order,
-        descriptors: [BorrowedFd<'_>; 3],
+        descriptors: &[BorrowedFd<'_>],
     ) -> Result<Process, WorkerError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let bytes = encoded(id, order)?;
         let started = self.waiting.ask(id)?;
         let answer = async {
-            self.send(&bytes, &descriptors).await?;
+            self.send(&bytes, descriptors).await?;
             started.await.unwrap_or_else(|_| Err(gone()))
         };
         let result = timeout(START_TIMEOUT, answer).await;
@@ -168,7 +167,6 @@ impl Drop for Link {
 fn encoded(id: u64, order: Order) -> Result<Vec<u8>, WorkerError> {
     let Order {
         program,
-        env,
         directory,
         remnant,
         limits,
@@ -177,7 +175,6 @@ fn encoded(id: u64, order: Order) -> Result<Vec<u8>, WorkerError> {
     let start = Start {
         id,
         program,
-        env,
         directory,
         remnant,
         limits,

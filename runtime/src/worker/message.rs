@@ -22,18 +22,16 @@ use super::sandbox::{Layer, Sandbox};
 pub(super) const MESSAGE_BYTES_MAX: usize = 128 << 10;
 
 /// The most descriptors in one message.
-const DESCRIPTORS_MAX: usize = 3;
+const DESCRIPTORS_MAX: usize = 4;
 
-/// From the server: start this. With it come three descriptors: the executable, or standard input of a job; standard
-/// output; standard error.
+/// From the server: start this. With it come three descriptors: the gate at which it stands by, or standard input of a
+/// job; standard output; standard error. And a fourth, if it is to find itself as a file: what it will execute.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Start {
     /// The server's name for the process.
     pub(super) id: u64,
     /// What to run.
     pub(super) program: Program,
-    /// Its whole environment.
-    pub(super) env: Vec<(String, String)>,
     /// Its working directory; the root directory when none is given.
     pub(super) directory: Option<String>,
     /// A folder to remove once the server is gone.
@@ -47,8 +45,8 @@ pub(super) struct Start {
 /// What to run.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Program {
-    /// The executable that came as the first descriptor, with this argument list.
-    Given(Vec<String>),
+    /// Whatever comes through the gate that is the first descriptor.
+    StandBy,
     /// This very executable, as a job worker; the first descriptor is its standard input.
     Job(JobRole),
     /// A look from inside at whether this wall holds.
@@ -77,7 +75,7 @@ pub enum Limit {
 /// From the spawner.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// It runs. With it comes one descriptor that stands for the process.
+    /// It stands by, or runs. With it comes one descriptor that stands for the process.
     Started { id: u64, pid: u32 },
     /// It could not be started.
     Failed { id: u64, fault: String },

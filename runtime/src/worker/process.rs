@@ -10,18 +10,14 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::gate::{Answer, Arguments, Gate};
 use super::link::{Link, Order, WorkerError};
 use super::message::{Limit, ProcessExit, Program};
 use super::sandbox::Sandbox;
 
-/// What to start, and with what. The process gets exactly this: no variable, descriptor or argument besides.
-pub struct ProcessSpec<'a> {
-    /// The file that is executed; a sealed memory file, so that what was hashed is what runs.
-    pub executable: BorrowedFd<'a>,
-    /// The argument list, the name included.
-    pub argv: Vec<String>,
-    /// The whole environment.
-    pub env: Vec<(String, String)>,
+/// What surrounds a process, whatever it executes.
+#[derive(Default)]
+pub struct Surroundings {
     /// The working directory; the root directory when none is given.
     pub directory: Option<String>,
     /// A folder that the spawner removes after the server's death, with all that is in it; an orderly server does that
@@ -31,6 +27,16 @@ pub struct ProcessSpec<'a> {
     pub limits: Vec<(Limit, u64)>,
     /// The walls around it; none for a program that is trusted as much as this one.
     pub sandbox: Option<Sandbox>,
+}
+
+/// What a process executes, and with what. It gets exactly this: no variable, descriptor or argument besides.
+pub struct Execution<'a> {
+    /// The file that is executed; a sealed memory file, so that what was hashed is what runs.
+    pub executable: BorrowedFd<'a>,
+    /// The argument list, the name included.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// A started process and the reading ends of its output.
@@ -107,27 +113,68 @@ impl Drop for Process {
     }
 }
 
-pub(super) async fn spawn(
+/// A process behind its walls that has executed nothing yet. Dropping it ends it.
+pub struct Standby {
+    spawned: SpawnedProcess,
+    gate: Gate,
+}
+
+impl Standby {
+    /// The process, which may have died meanwhile.
+    pub fn process(&self) -> &Process {
+        &self.spawned.process
+    }
+
+    /// Becomes the program that it stands by for, of which the answer tells. One that finds itself as a file executes what
+    /// it was made with.
+    ///
+    /// # Errors
+    ///
+    /// That arguments and environment are too long, or that it has died.
+    pub fn execute(
+        self,
+        execution: Execution<'_>,
+    ) -> Result<(SpawnedProcess, Answer), WorkerError> {
+        let Execution {
+            executable,
+            argv,
+            env,
+        } = execution;
+        let answer = self.gate.pass(&Arguments { argv, env }, executable)?;
+        Ok((self.spawned, answer))
+    }
+}
+
+/// Has a process stand by, which finds `image` as a file if its sandbox says so.
+pub(super) async fn stand_by(
     link: &Link,
-    spec: ProcessSpec<'_>,
-) -> Result<SpawnedProcess, WorkerError> {
-    let (stdout, child_stdout) = pipe().map_err(|error| WorkerError::Refused(error.to_string()))?;
-    let (stderr, child_stderr) = pipe().map_err(|error| WorkerError::Refused(error.to_string()))?;
+    surroundings: Surroundings,
+    image: Option<BorrowedFd<'_>>,
+) -> Result<Standby, WorkerError> {
+    let refused = |error: io::Error| WorkerError::Refused(error.to_string());
+    let (gate, child_gate) = Gate::open().map_err(refused)?;
+    let (stdout, child_stdout) = pipe().map_err(refused)?;
+    let (stderr, child_stderr) = pipe().map_err(refused)?;
     let order = Order {
-        program: Program::Given(spec.argv),
-        env: spec.env,
-        directory: spec.directory,
-        remnant: spec.remnant,
-        limits: spec.limits,
-        sandbox: spec.sandbox,
+        program: Program::StandBy,
+        directory: surroundings.directory,
+        remnant: surroundings.remnant,
+        limits: surroundings.limits,
+        sandbox: surroundings.sandbox,
     };
-    let descriptors = [spec.executable, child_stdout.as_fd(), child_stderr.as_fd()];
-    let process = link.start(order, descriptors).await?;
-    Ok(SpawnedProcess {
+    let mut descriptors = vec![
+        child_gate.as_fd(),
+        child_stdout.as_fd(),
+        child_stderr.as_fd(),
+    ];
+    descriptors.extend(image);
+    let process = link.start(order, &descriptors).await?;
+    let spawned = SpawnedProcess {
         process,
         stdout,
         stderr,
-    })
+    };
+    Ok(Standby { spawned, gate })
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {

@@ -87,7 +87,6 @@ async fn try_one(link: &Link, layer: Layer) -> Result<(), String> {
 async fn run(link: &Link, layer: Layer) -> Result<Option<ProcessExit>, WorkerError> {
     let order = Order {
         program: Program::Probe(layer),
-        env: Vec::new(),
         directory: None,
         remnant: None,
         limits: Vec::new(),
@@ -95,7 +94,7 @@ async fn run(link: &Link, layer: Layer) -> Result<Option<ProcessExit>, WorkerErr
     };
     let nothing = memory_file::create("palisade-probe");
     let nothing = nothing.map_err(|fault| WorkerError::Refused(fault.to_string()))?;
-    let process = link.start(order, [nothing.as_fd(); 3]).await?;
+    let process = link.start(order, &[nothing.as_fd(); 3]).await?;
     Ok(process.exited_within(PROBE_TIMEOUT).await)
 }
 

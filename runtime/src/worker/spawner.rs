@@ -163,13 +163,8 @@ impl Spawner<'_> {
     }
 
     fn start(&mut self, start: &Start, descriptors: Vec<OwnedFd>) -> Result<Running, String> {
-        let [first, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors)
-            .map_err(|_| "a start message without its three descriptors")?;
-        let descriptors = Descriptors {
-            first,
-            stdout,
-            stderr,
-        };
+        let descriptors = Descriptors::of_message(descriptors)
+            .ok_or("a start message without its three descriptors")?;
         let group = match &start.sandbox {
             Some(sandbox) => {
                 let cgroups = self.cgroups.get_or_insert_with(Cgroups::open);

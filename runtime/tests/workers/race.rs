@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use palisade_runtime::catalog::PluginDirectory;
-use palisade_runtime::worker::{ProcessExit, ProcessSpec};
+use palisade_runtime::worker::{Execution, ProcessExit, Surroundings};
 use palisade_runtime::{Digest, Workers};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
@@ -131,7 +131,8 @@ async fn attack(workers: &Workers, deed: fn(&Path), launches: usize) -> Tally {
             tally.refused += 1;
             continue;
         };
-        let started = workers.spawn(spec(verified.sealed().as_fd())).await;
+        let execution = execution(verified.sealed().as_fd());
+        let started = workers.spawn(Surroundings::default(), execution).await;
         let exit = started.expect("it starts").process.exited().await;
         tally.launched += 1;
         tally.foreign += usize::from(exit != ProcessExit::Code(0));
@@ -139,15 +140,11 @@ async fn attack(workers: &Workers, deed: fn(&Path), launches: usize) -> Tally {
     tally
 }
 
-fn spec(executable: std::os::fd::BorrowedFd<'_>) -> ProcessSpec<'_> {
-    ProcessSpec {
+fn execution(executable: std::os::fd::BorrowedFd<'_>) -> Execution<'_> {
+    Execution {
         executable,
         argv: vec!["plugin".to_owned()],
         env: Vec::new(),
-        directory: None,
-        remnant: None,
-        limits: Vec::new(),
-        sandbox: None,
     }
 }
 

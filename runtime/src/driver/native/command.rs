@@ -1,4 +1,4 @@
-//! The command line, environment and limits of a plugin's process.
+//! What a plugin's process gets: limits, command line and environment.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -9,7 +9,7 @@ use palisade_protocol::env::{LaunchEnv, OF_ONE_LAUNCH};
 use super::dialect::Dialect;
 use super::plan::ProcessPlan;
 use super::run_dir::RunDir;
-use crate::worker::{Limit, ProcessSpec, Sandbox};
+use crate::worker::{Execution, Limit, Sandbox, Surroundings};
 
 /// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
 const DESCRIPTORS: u64 = 1024;
@@ -18,23 +18,28 @@ const DESCRIPTORS: u64 = 1024;
 /// it still asks such a program.
 const NO_CORE: u64 = 1;
 
+/// What surrounds the process, whichever plugin it becomes.
+pub(super) fn surroundings(directory: &RunDir, sandbox: Sandbox) -> Surroundings {
+    Surroundings {
+        directory: Some(directory.text().to_owned()),
+        remnant: Some(directory.root_text().to_owned()),
+        limits: vec![(Limit::Core, NO_CORE), (Limit::Descriptors, DESCRIPTORS)],
+        sandbox: Some(sandbox),
+    }
+}
+
 /// Everything that the process is given: its entry's arguments and environment, and what the protocol needs.
 pub(super) fn of<'a>(
     plan: &'a ProcessPlan,
     directory: &RunDir,
     identity: Option<&Identity>,
-    sandbox: Sandbox,
-) -> Result<ProcessSpec<'a>, CommandError> {
+) -> Result<Execution<'a>, CommandError> {
     let mut env = of_the_entry(&plan.process.env)?;
     env.extend(of_the_protocol(plan, directory, identity)?);
-    Ok(ProcessSpec {
+    Ok(Execution {
         executable: plan.program.sealed().as_fd(),
         argv: argv(plan),
         env: env.into_iter().collect(),
-        directory: Some(directory.text().to_owned()),
-        remnant: Some(directory.root_text().to_owned()),
-        limits: vec![(Limit::Core, NO_CORE), (Limit::Descriptors, DESCRIPTORS)],
-        sandbox: Some(sandbox),
     })
 }
 

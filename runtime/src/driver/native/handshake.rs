@@ -8,7 +8,7 @@ use std::time::Duration;
 use palisade_protocol::cert::PeerCertificate;
 use palisade_protocol::handshake::{Address, Handshake, HandshakeError, LINE_BYTES_MAX};
 use palisade_protocol::version::OLD_PROTOCOL_VERSIONS;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
@@ -24,10 +24,10 @@ const REASON_TIMEOUT: Duration = Duration::from_millis(500);
 /// What go-plugin says on standard error when it ends because a plugin got no token to fetch its certificate with.
 const TLS_WITHOUT_TOKEN: &str = "plugin tls init";
 
-/// The line, and the pipe that it came from.
+/// The line, and the pipe that it came from, with what has been read of it after the line.
 pub(super) struct Greeting {
     pub(super) handshake: Handshake,
-    pub(super) stdout: Receiver,
+    pub(super) stdout: BufReader<Receiver>,
 }
 
 /// Who to talk to, and where.
@@ -45,7 +45,7 @@ pub(super) async fn read(
     words: &LastWords,
     limit: Duration,
 ) -> Result<Greeting, Fault> {
-    let mut stdout = Receiver::from_owned_fd(stdout).map_err(Fault::Read)?;
+    let mut stdout = BufReader::new(Receiver::from_owned_fd(stdout).map_err(Fault::Read)?);
     let line = match timeout(limit, read_line(&mut stdout)).await {
         Err(_) => return Err(Fault::TimedOut),
         Ok(Err(fault)) => return Err(fault.explained(process, words).await),
@@ -55,8 +55,7 @@ pub(super) async fn read(
     Ok(Greeting { handshake, stdout })
 }
 
-/// Byte by byte, because what follows the line is not part of it, and a pipe cannot be given anything back.
-async fn read_line(stdout: &mut Receiver) -> Result<Vec<u8>, Fault> {
+async fn read_line(stdout: &mut BufReader<Receiver>) -> Result<Vec<u8>, Fault> {
     let mut line = Vec::new();
     loop {
         match stdout.read_u8().await {

@@ -1,8 +1,11 @@
 //! From nothing to a process that answers: walls, folder, spawn, handshake, connection.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::TryFutureExt as _;
+use futures_util::future::try_join;
 use palisade_protocol::cert::{CertError, Identity};
 
 use super::channel::Connection;
@@ -14,11 +17,11 @@ use super::output::{self, LastWords};
 use super::plan::ProcessPlan;
 use super::process::NativeProcess;
 use super::processes::Shareable;
-use super::run_dir::{RunDir, RunDirs};
+use super::standbys::{Ready, Standbys};
 use super::startup::Startup;
-use super::walls::{self, Users};
-use crate::driver::StartTimes;
-use crate::worker::{Layer, Sandbox, SpawnedProcess};
+use super::walls;
+use crate::driver::{Needs, StartTimes};
+use crate::worker::{Layer, SpawnedProcess};
 use crate::{LaunchError, Timeouts, Workers};
 
 /// Starts processes. Whatever step fails or is abandoned: dropping what was made so far kills the process and removes its
@@ -26,8 +29,7 @@ use crate::{LaunchError, Timeouts, Workers};
 pub(super) struct Launcher {
     workers: Workers,
     timeouts: Timeouts,
-    run_dirs: RunDirs,
-    users: Users,
+    standbys: Arc<Standbys>,
     required: BTreeSet<Layer>,
 }
 
@@ -35,17 +37,23 @@ impl Launcher {
     /// One that starts its processes through `workers`, and none without the `required` walls.
     pub(super) fn new(workers: Workers, timeouts: Timeouts, required: BTreeSet<Layer>) -> Self {
         Self {
+            standbys: Arc::new(Standbys::new(workers.clone())),
             required,
             workers,
             timeouts,
-            run_dirs: RunDirs::default(),
-            users: Users::default(),
         }
     }
 
     /// The start of a plugin of that name, call by call.
     pub(super) fn startup<'a>(&self, label: &'a str) -> Startup<'a> {
         Startup::new(label, self.timeouts.startup_call)
+    }
+
+    /// Has a process stand by for a plugin of these needs. Whatever is in the way of that is told when it is launched.
+    pub(super) async fn expect(&self, needs: Needs<'_>) {
+        if let Ok(walls) = walls::around(needs, &self.workers, &self.required).await {
+            self.standbys.keep(walls);
+        }
     }
 
     /// A process for mounts, which has said whether they can share it. One that speaks a protocol of old is asked what it
@@ -89,27 +97,37 @@ impl Launcher {
     /// A process that answers and, where its dialect asks for that, has proven who it is; and the version that it speaks.
     async fn start(&self, plan: &ProcessPlan) -> Result<(NativeProcess, u32), NotStarted> {
         let startup = self.startup(&plan.label);
-        let sandbox =
-            walls::around(plan, &self.workers, &self.users, &self.required, &startup).await?;
-        let directory = self
-            .run_dirs
-            .create(sandbox.own_user())
-            .map_err(|fault| startup.failed(fault))?;
-        let identity = identity(plan).map_err(|fault| startup.failed(fault))?;
+        let walls = walls::around(plan.needs(), &self.workers, &self.required)
+            .await
+            .map_err(|fault| startup.unwalled(fault))?;
         let begun = Instant::now();
+        let Ready { standby, directory } = self
+            .standbys
+            .take(&walls, &plan.program)
+            .await
+            .map_err(|fault| startup.not_ready(fault))?;
+        let identity = identity(plan).map_err(|fault| startup.failed(fault))?;
+        let execution = command::of(plan, &directory, identity.as_ref())
+            .map_err(|fault| startup.failed(fault))?;
+        let (spawned, answer) = standby
+            .execute(execution)
+            .map_err(|error| startup.not_spawned(error))?;
         let SpawnedProcess {
             process,
             stdout,
             stderr,
-        } = self
-            .spawn(plan, &startup, &directory, identity.as_ref(), sandbox)
-            .await?;
-        let executed = Instant::now();
+        } = spawned;
         let words = LastWords::default();
         let errors = output::follow_stderr(stderr, &plan.log, &words)
             .map_err(|fault| startup.failed(fault))?;
-        let greeting = handshake::read(stdout, &process, &words, self.timeouts.handshake).await;
-        let greeting = greeting.map_err(|fault| self.no_greeting(&plan.label, fault))?;
+        let executed = async {
+            let executed = answer.executed().await;
+            executed.map_err(|error| startup.not_spawned(error))?;
+            Ok(Instant::now())
+        };
+        let greeting = handshake::read(stdout, &process, &words, self.timeouts.handshake);
+        let greeting = greeting.map_err(|fault| self.no_greeting(&plan.label, fault));
+        let (executed, greeting) = try_join(executed, greeting).await?;
         let greeted = Instant::now();
         let outputs = [errors, output::follow_stdout(greeting.stdout, &plan.log)];
         let version = greeting.handshake.protocol_version;
@@ -127,24 +145,9 @@ impl Launcher {
             ?times,
             "a process was started"
         );
+        self.standbys.restock(walls);
         let process = NativeProcess::new(process, connection, directory, outputs, times, &plan.log);
         Ok((process, version))
-    }
-
-    async fn spawn(
-        &self,
-        plan: &ProcessPlan,
-        startup: &Startup<'_>,
-        directory: &RunDir,
-        identity: Option<&Identity>,
-        sandbox: Sandbox,
-    ) -> Result<SpawnedProcess, LaunchError> {
-        let spec = command::of(plan, directory, identity, sandbox)
-            .map_err(|fault| startup.failed(fault))?;
-        self.workers
-            .spawn(spec)
-            .await
-            .map_err(|error| startup.not_spawned(error))
     }
 
     fn no_greeting(&self, label: &str, fault: Fault) -> NotStarted {

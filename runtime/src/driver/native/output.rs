@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use palisade_contract::LogRecord;
 use palisade_protocol::log_line::LogReader;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -99,7 +99,7 @@ pub(super) struct Follower {
 impl Follower {
     /// Hands each line to `emit`, and cancels `ended` after the last.
     fn spawn(
-        pipe: Receiver,
+        pipe: BufReader<Receiver>,
         emit: impl FnMut(&[u8]) + Send + 'static,
         ended: CancellationToken,
     ) -> Self {
@@ -133,7 +133,7 @@ pub(super) fn follow_stderr(
     log: &Arc<PluginLog>,
     words: &LastWords,
 ) -> io::Result<Follower> {
-    let pipe = Receiver::from_owned_fd(stderr)?;
+    let pipe = BufReader::new(Receiver::from_owned_fd(stderr)?);
     let (log, words) = (Arc::clone(log), words.clone());
     let ended = words.ended.clone();
     let mut reader = LogReader::default();
@@ -145,7 +145,7 @@ pub(super) fn follow_stderr(
 }
 
 /// Logs what comes on standard output after the handshake; go-plugin's processes have moved it elsewhere by then.
-pub(super) fn follow_stdout(pipe: Receiver, log: &Arc<PluginLog>) -> Follower {
+pub(super) fn follow_stdout(pipe: BufReader<Receiver>, log: &Arc<PluginLog>) -> Follower {
     let log = Arc::clone(log);
     let emit = move |line: &[u8]| log.output("stdout", line);
     Follower::spawn(pipe, emit, CancellationToken::new())
@@ -165,8 +165,14 @@ fn take(log: &PluginLog, reader: &mut LogReader, line: &[u8]) {
     });
 }
 
-async fn follow(mut pipe: Receiver, mut emit: impl FnMut(&[u8]), dropped: CancellationToken) {
+async fn follow(
+    pipe: BufReader<Receiver>,
+    mut emit: impl FnMut(&[u8]),
+    dropped: CancellationToken,
+) {
     let (mut lines, mut chunk) = (Lines::default(), vec![0; CHUNK_BYTES]);
+    lines.take(pipe.buffer(), &mut emit);
+    let mut pipe = pipe.into_inner();
     while let Some(Ok(count @ 1..)) = dropped.run_until_cancelled(pipe.read(&mut chunk)).await {
         lines.take(&chunk[..count], &mut emit);
         if count < LITTLE_BYTES {
@@ -188,7 +194,7 @@ async fn follow(mut pipe: Receiver, mut emit: impl FnMut(&[u8]), dropped: Cancel
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
     use tokio::net::unix::pipe;
     use tokio::sync::mpsc;
 
@@ -199,7 +205,7 @@ mod tests {
         let (mut process, pipe) = pipe::pipe().unwrap();
         let (lines, mut taken) = mpsc::channel(8);
         let emit = move |line: &[u8]| lines.try_send(line.to_vec()).unwrap();
-        let follower = Follower::spawn(pipe, emit, CancellationToken::new());
+        let follower = Follower::spawn(BufReader::new(pipe), emit, CancellationToken::new());
         process.write_all(b"one\n").await.unwrap();
         assert_eq!(taken.recv().await.unwrap(), b"one");
         // Now it waits, and the process lives on.
@@ -208,6 +214,20 @@ mod tests {
         assert_eq!(taken.recv().await.unwrap(), b"two");
         assert_eq!(taken.recv().await.unwrap(), b"three");
         assert!(taken.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_came_together_with_the_handshake_is_taken() {
+        let (mut process, pipe) = pipe::pipe().unwrap();
+        process.write_all(b"handshake\none\ntw").await.unwrap();
+        let (mut pipe, mut handshake) = (BufReader::new(pipe), String::new());
+        pipe.read_line(&mut handshake).await.unwrap();
+        let (lines, mut taken) = mpsc::channel(8);
+        let emit = move |line: &[u8]| lines.try_send(line.to_vec()).unwrap();
+        let _follower = Follower::spawn(pipe, emit, CancellationToken::new());
+        process.write_all(b"o\n").await.unwrap();
+        assert_eq!(taken.recv().await.unwrap(), b"one");
+        assert_eq!(taken.recv().await.unwrap(), b"two");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use palisade_contract::PluginType;
 
 use super::dialect::Dialect;
 use crate::catalog::{Program, Verified};
-use crate::driver::{DatabasePlan, LaunchPlan};
+use crate::driver::{DatabasePlan, LaunchPlan, Needs};
 use crate::services::PluginLog;
 use crate::{Grants, LaunchError, Limits, ProcessOptions};
 
@@ -78,6 +78,14 @@ impl ProcessPlan {
             dialect: Dialect::Database,
             log: Arc::clone(&plan.log),
         })
+    }
+
+    pub(super) fn needs(&self) -> Needs<'_> {
+        Needs {
+            limits: &self.limits,
+            grants: &self.grants,
+            process: &self.process,
+        }
     }
 
     /// Whether both are of the same process: everything but where its output goes is the same.

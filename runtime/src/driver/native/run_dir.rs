@@ -1,7 +1,7 @@
 //! The private folder of one process: its sockets, and its working directory. All of a server are in one folder, which
 //! the spawner removes should the server die without having done so.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
@@ -45,13 +45,15 @@ impl Root {
         let (Ok(found), Ok(own)) = (found, self.opened.metadata()) else {
             return false;
         };
-        (found.dev(), found.ino()) == (own.dev(), own.ino())
+        number(&found) == number(&own)
     }
 }
 
 /// A folder that only its owner can enter (mode 0700), removed when the value is dropped.
 pub(super) struct RunDir {
     directory: TempDir,
+    /// Device and number. Nothing else has them for as long as somebody works in the folder.
+    number: (u64, u64),
     /// Whose it is, if not this process's user's.
     owner: Option<u32>,
     /// Dropped after what lies in it.
@@ -92,8 +94,10 @@ impl RunDirs {
         if owner.is_some() {
             lchown(path, owner, owner).map_err(RunDirError::Owner)?;
         }
+        let number = number(&path.symlink_metadata()?);
         Ok(RunDir {
             directory,
+            number,
             owner,
             root,
         })
@@ -105,6 +109,12 @@ impl RunDir {
     pub(super) fn root_text(&self) -> &str {
         let root = self.root.path().to_str();
         root.expect("a path that is no text was refused when it was made")
+    }
+
+    /// Whether it is still what lies at its path.
+    pub(super) fn is_there(&self) -> bool {
+        let found = self.path().symlink_metadata();
+        found.is_ok_and(|found| number(&found) == self.number)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -154,6 +164,10 @@ impl RunDir {
             .is_some_and(|name| self.path().join(name) == *path);
         is_plain && is_socket()
     }
+}
+
+fn number(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Why there is no folder.

@@ -8,10 +8,12 @@ use tokio::time::timeout;
 use tonic::{Code, Response, Status};
 
 use super::call;
+use super::standbys::NotReady;
+use super::walls::Unwalled;
 use crate::LaunchError;
 use crate::driver::LaunchPlan;
 use crate::services::Deadline;
-use crate::worker::{Layer, WorkerError};
+use crate::worker::WorkerError;
 
 /// Whose start it is, and how long each call may take.
 pub(super) struct Startup<'a> {
@@ -37,12 +39,14 @@ impl<'a> Startup<'a> {
         }
     }
 
-    /// A wall that has to stand does not hold on this machine.
-    pub(super) fn lacks(&self, layer: Layer, fault: &str) -> LaunchError {
-        LaunchError::Unprotected {
-            plugin: self.label.to_owned(),
-            layer,
-            fault: fault.to_owned(),
+    pub(super) fn unwalled(&self, fault: Unwalled) -> LaunchError {
+        match fault {
+            Unwalled::Worker(error) => self.not_spawned(error),
+            Unwalled::Lacking(layer, fault) => LaunchError::Unprotected {
+                plugin: self.label.to_owned(),
+                layer,
+                fault,
+            },
         }
     }
 
@@ -52,6 +56,14 @@ impl<'a> Startup<'a> {
                 LaunchError::Worker(error.to_string())
             }
             WorkerError::TooLong { .. } | WorkerError::Refused(_) => self.failed(error),
+        }
+    }
+
+    /// No process stands by for it.
+    pub(super) fn not_ready(&self, fault: NotReady) -> LaunchError {
+        match fault {
+            NotReady::Worker(error) => self.not_spawned(error),
+            NotReady::Folder(fault) => self.failed(fault),
         }
     }
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::plan::ProcessPlan;
-use super::startup::Startup;
-use crate::worker::{Layer, Protections, Sandbox};
-use crate::{Grant, LaunchError, ProcessOptions, Workers};
+use crate::driver::Needs;
+use crate::worker::{Layer, Protections, Sandbox, WorkerError};
+use crate::{Grant, ProcessOptions, Workers};
 
 /// The first of the users that processes become. Neither people nor services get numbers here, and container managers
 /// stay below.
@@ -14,6 +13,9 @@ const FIRST_USER: u32 = 0x7000_0000;
 
 /// How many of them there are.
 const USERS: u32 = 1 << 24;
+
+/// Whose a process is of which nobody has said yet whose it will be.
+const NOBODY: u32 = FIRST_USER - 1;
 
 /// Gives each process a user that no other has.
 pub(super) struct Users {
@@ -31,28 +33,40 @@ impl Default for Users {
 }
 
 impl Users {
-    fn next(&self) -> u32 {
+    pub(super) fn next(&self) -> u32 {
         FIRST_USER + self.next.fetch_add(1, Ordering::Relaxed) % USERS
     }
 }
 
-/// The walls around the process of `plan`; `required` are those that no process goes without.
+/// The walls around a process with such needs, which has no user yet; `required` are those that no process goes without.
 ///
 /// # Errors
 ///
 /// That one which the operator requires does not hold here.
 pub(super) async fn around(
-    plan: &ProcessPlan,
+    needs: Needs<'_>,
     workers: &Workers,
-    users: &Users,
     required: &BTreeSet<Layer>,
-    startup: &Startup<'_>,
-) -> Result<Sandbox, LaunchError> {
-    let protections = workers.protections().await;
-    let protections = protections.map_err(|error| startup.not_spawned(error))?;
-    match missing(&plan.process, required, protections) {
-        Some((layer, fault)) => Err(startup.lacks(layer, fault)),
-        None => Ok(sandbox(plan, protections, users.next())),
+) -> Result<Sandbox, Unwalled> {
+    let protections = workers.protections().await?;
+    match missing(needs.process, required, protections) {
+        Some((layer, fault)) => Err(Unwalled::Lacking(layer, fault.to_owned())),
+        None => Ok(sandbox(needs, protections)),
+    }
+}
+
+/// Why there are no walls.
+#[derive(Debug)]
+pub(super) enum Unwalled {
+    /// One that has to stand does not hold on this machine, and why.
+    Lacking(Layer, String),
+    /// The spawner is missing.
+    Worker(WorkerError),
+}
+
+impl From<WorkerError> for Unwalled {
+    fn from(error: WorkerError) -> Self {
+        Self::Worker(error)
     }
 }
 
@@ -70,16 +84,20 @@ fn missing<'a>(
         .find_map(|layer| Some((layer, protections.fault(layer)?)))
 }
 
-fn sandbox(plan: &ProcessPlan, protections: &Protections, user: u32) -> Sandbox {
-    let limits = &plan.limits;
+fn sandbox(needs: Needs<'_>, protections: &Protections) -> Sandbox {
+    let Needs {
+        limits,
+        grants,
+        process,
+    } = needs;
     Sandbox {
         layers: protections.holding().clone(),
-        user,
+        user: NOBODY,
         memory_bytes: limits.memory_bytes,
         processes: limits.processes,
         cpu_weight: limits.cpu_weight,
-        network: plan.grants.has(&Grant::Network),
-        as_file: plan.process.re_executes,
+        network: grants.has(&Grant::Network),
+        as_file: process.re_executes,
     }
 }
 

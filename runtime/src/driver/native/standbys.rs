@@ -1,0 +1,149 @@
+//! Processes that stand by: behind their walls, in their folder, with nothing to execute yet. To put the walls up takes
+//! longer than a small plugin's own start, so the next process of a kind is made before it is needed.
+//!
+//! Until it executes something, a process is nobody's: whichever plugin needs such walls next gets it.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::command;
+use super::run_dir::{RunDir, RunDirError, RunDirs};
+use super::walls::Users;
+use crate::Workers;
+use crate::catalog::Verified;
+use crate::worker::{Sandbox, Standby, WorkerError};
+
+/// How many are kept at most. Entries with the same limits and grants need the same.
+const KEPT_MAX: usize = 8;
+
+/// How long the next one waits for the plugin that was just started to get on its feet.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// Makes them, and keeps one of each kind for the next start.
+pub(super) struct Standbys {
+    workers: Workers,
+    run_dirs: RunDirs,
+    users: Users,
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// One that stands by, or soon will.
+struct Kept {
+    sandbox: Sandbox,
+    making: JoinHandle<Result<Ready, NotReady>>,
+}
+
+/// A process that stands by in its folder.
+pub(super) struct Ready {
+    pub(super) standby: Standby,
+    pub(super) directory: RunDir,
+}
+
+impl Standbys {
+    pub(super) fn new(workers: Workers) -> Self {
+        Self {
+            workers,
+            run_dirs: RunDirs::default(),
+            users: Users::default(),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// One behind these walls, as a user of its own where they say so: the one that is kept, or a new one.
+    pub(super) async fn take(
+        &self,
+        sandbox: &Sandbox,
+        program: &Verified,
+    ) -> Result<Ready, NotReady> {
+        let kept = self.take_kept(sandbox);
+        if let Some(kept) = kept
+            && let Ok(Ok(ready)) = kept.making.await
+            && ready.is_fit()
+        {
+            return Ok(ready);
+        }
+        let image = sandbox.as_file.then(|| program.sealed().as_fd());
+        self.make(sandbox, image).await
+    }
+
+    /// Has one stand by for the next start, once the last one has settled.
+    pub(super) fn restock(self: &Arc<Self>, sandbox: Sandbox) {
+        let standbys = Arc::downgrade(self);
+        tokio::spawn(async move {
+            sleep(SETTLING).await;
+            if let Some(standbys) = standbys.upgrade() {
+                standbys.keep(sandbox);
+            }
+        });
+    }
+
+    /// Has one stand by, unless one of its kind does, or it would need its file.
+    pub(super) fn keep(self: &Arc<Self>, sandbox: Sandbox) {
+        let mut kept = self.kept();
+        if sandbox.as_file || kept.iter().any(|it| are_alike(&it.sandbox, &sandbox)) {
+            return;
+        }
+        if kept.len() == KEPT_MAX {
+            kept.remove(0);
+        }
+        let (standbys, walls) = (Arc::clone(self), sandbox.clone());
+        let making = tokio::spawn(async move { standbys.make(&walls, None).await });
+        kept.push(Kept { sandbox, making });
+    }
+
+    fn take_kept(&self, sandbox: &Sandbox) -> Option<Kept> {
+        let mut kept = self.kept();
+        let at = kept.iter().position(|it| are_alike(&it.sandbox, sandbox))?;
+        Some(kept.remove(at))
+    }
+
+    async fn make(
+        &self,
+        walls: &Sandbox,
+        image: Option<BorrowedFd<'_>>,
+    ) -> Result<Ready, NotReady> {
+        let sandbox = Sandbox {
+            user: self.users.next(),
+            ..walls.clone()
+        };
+        let directory = self.run_dirs.create(sandbox.own_user())?;
+        let surroundings = command::surroundings(&directory, sandbox);
+        let standby = self.workers.stand_by(surroundings, image).await?;
+        Ok(Ready { standby, directory })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ready {
+    /// Whether it lives, in a folder that is still there: a cleaner of temporary files may have come by.
+    fn is_fit(&self) -> bool {
+        !self.standby.process().has_died() && self.directory.is_there()
+    }
+}
+
+/// Whether they differ in nothing but the user.
+fn are_alike(one: &Sandbox, other: &Sandbox) -> bool {
+    let user = other.user;
+    Sandbox {
+        user,
+        ..one.clone()
+    } == *other
+}
+
+/// Why none stands by.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotReady {
+    /// It has no folder.
+    #[error(transparent)]
+    Folder(#[from] RunDirError),
+    /// It was not started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
