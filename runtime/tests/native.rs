@@ -31,6 +31,8 @@ mod peers;
 mod plugin;
 #[path = "native/sharing.rs"]
 mod sharing;
+#[path = "native/standing.rs"]
+mod standing;
 #[path = "native/supervision.rs"]
 mod supervision;
 #[path = "native/walls.rs"]
@@ -86,6 +88,10 @@ fn main() -> ExitCode {
     let mut trials = trials(&workers);
     trials.extend(peers::trials(&workers));
     trials.extend(sharing::trials(&workers));
+    // What stands by is closed to its own user, so an ordinary user cannot see whose it is.
+    if rustix::process::geteuid().is_root() {
+        trials.extend(standing::trials(&workers));
+    }
     trials.extend(supervision::trials(&workers));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
