@@ -39,6 +39,24 @@ const WAYS: [(&str, &str, u64); 8] = [
     ("write-then/trap/k", r#"{"value":"half"}"#, 50),
 ];
 
+/// Among how many calls each way has its share, and from which of them to which it goes on: with no divisor in common, all
+/// have their turn.
+const TURNS: u64 = 1_000;
+const STEP: u64 = 617;
+
+const _: () = {
+    let (mut at, mut shares) = (0, 0);
+    while at < WAYS.len() {
+        shares += WAYS[at].2;
+        at += 1;
+    }
+    assert!(shares == TURNS, "the shares add up to all turns");
+    assert!(
+        !STEP.is_multiple_of(2) && !STEP.is_multiple_of(5),
+        "a thousand is of twos and fives"
+    );
+};
+
 /// What became of the run.
 pub struct Soak {
     calls: u64,
@@ -127,16 +145,16 @@ impl Soak {
     }
 }
 
-/// Which way it is that call's turn to misbehave. The step has no divisor in common with a thousand, so all have theirs.
+/// Which way it is that call's turn to misbehave.
 fn way(call: u64) -> (&'static str, &'static str) {
-    let mut at = call.wrapping_mul(617) % 1_000;
+    let mut at = call.wrapping_mul(STEP) % TURNS;
     for (way, body, share) in WAYS {
         if at < share {
             return (way, body);
         }
         at -= share;
     }
-    unreachable!("the shares add up to a thousand")
+    unreachable!("the shares add up to all turns")
 }
 
 impl fmt::Display for Soak {
@@ -169,19 +187,4 @@ fn drift_percent(from: u64, to: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "bytes, far below 2^52")]
     let (from, to) = (from as f64, to as f64);
     (to / from - 1.0) * 100.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_way_has_its_share_of_a_thousand() {
-        let mut turns = BTreeMap::new();
-        for call in 0..1_000 {
-            *turns.entry(way(call).0).or_insert(0) += 1;
-        }
-        let shares = WAYS.map(|(way, _, share)| (way, share));
-        assert_eq!(turns, BTreeMap::from(shares));
-    }
 }
