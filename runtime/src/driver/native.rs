@@ -1,9 +1,9 @@
 //! Runs plugins as processes that speak go-plugin: mutual TLS and gRPC on a unix socket.
 //!
 //! ```text
-//! Launcher ──▶ NativeProcess ◀── Place ── Seat ── NativeInstance   one for each mount
-//!                  ▲                ▲
-//!                  └─── Processes ──┘   who shares which process
+//! Standbys ──▶ Launcher ──▶ NativeProcess ◀── Place ── Seat ── NativeInstance   one for each mount
+//!  who is ready                 ▲                ▲
+//!                               └─── Processes ──┘   who shares which process
 //! ```
 
 mod bell;
