@@ -19,7 +19,6 @@ use palisade_runtime::driver::native::NativeDriver;
 use palisade_runtime::driver::{Driver, Instance, Needs, StartTimes};
 use palisade_runtime::services::Deadline;
 use palisade_runtime::{Digest, Grants, Limits, ProcessOptions, RuntimeKind, Timeouts, Workers};
-
 use sha2::{Digest as _, Sha256};
 
 use crate::go_host::{GoHost, Spread, Task};
@@ -88,7 +87,7 @@ pub async fn compare(workers: Workers, effort: Effort) -> anyhow::Result<Launche
             go_host: go_host.and_then(|said| said.launch),
         };
         for _ in 0..rounds {
-            await_rest().await;
+            let_time_pass().await;
             measured.plain.push(subject.start_plainly()?);
             let (relaunch, steps) = subject.relaunch().await?;
             measured.relaunch.push(relaunch);
@@ -134,8 +133,11 @@ impl Subject {
         // What the server finds out once, at its own start.
         workers.protections().await?;
         let verified = directory.verify(command(&file)?, digest).await?;
+        let driver = driver(&workers);
+        // For the first restart as well.
+        expect(&driver);
         Ok(Self {
-            driver: driver(&workers),
+            driver,
             workers,
             file,
             directory,
@@ -176,7 +178,7 @@ impl Subject {
 
     /// What a restart costs: the sealed copy is there already, and a process stands by.
     async fn relaunch(&self) -> anyhow::Result<(Duration, StartTimes)> {
-        await_rest().await;
+        let_time_pass().await;
         let begun = Instant::now();
         let instance = first_answer(&self.driver, self.verified.clone()).await?;
         let took = begun.elapsed();
@@ -196,15 +198,10 @@ impl Subject {
     /// What a first start costs: the file is read, copied and hashed, while a process is made that stands by. The system has
     /// the file in memory, as it has the plain one.
     async fn launch_from_disk(&self) -> anyhow::Result<Duration> {
-        let (driver, process) = (driver(&self.workers), ProcessOptions::default());
-        let (limits, grants) = (Limits::of(RuntimeKind::Native), Grants::default());
-        await_rest().await;
+        let driver = driver(&self.workers);
+        let_time_pass().await;
         let begun = Instant::now();
-        driver.expect(Needs {
-            limits: &limits,
-            grants: &grants,
-            process: &process,
-        });
+        expect(&driver);
         let verified = self
             .directory
             .verify(command(&self.file)?, self.digest)
@@ -217,7 +214,7 @@ impl Subject {
 }
 
 /// Lets time pass without rest: a processor that has slept wakes up slowly.
-async fn await_rest() {
+async fn let_time_pass() {
     let until = Instant::now() + PAUSE;
     while Instant::now() < until {
         tokio::task::yield_now().await;
@@ -227,6 +224,15 @@ async fn await_rest() {
 /// One that has started nothing yet.
 fn driver(workers: &Workers) -> NativeDriver {
     NativeDriver::new(workers.clone(), Timeouts::default(), BTreeSet::new())
+}
+
+/// As the runtime does, once it knows the entry.
+fn expect(driver: &NativeDriver) {
+    driver.expect(Needs {
+        limits: &Limits::of(RuntimeKind::Native),
+        grants: &Grants::default(),
+        process: &ProcessOptions::default(),
+    });
 }
 
 async fn first_answer(

@@ -29,9 +29,12 @@ pub trait Driver: Send + Sync {
     /// Starts `plan` for its mount, up to and including `setup`, and hands back the only handle to it.
     async fn launch(&self, plan: LaunchPlan) -> Result<Arc<dyn Instance>, LaunchError>;
 
-    /// A plugin of these needs is to be launched soon, as soon as its artifact is verified. What a driver can make ready
-    /// meanwhile is ready then.
+    /// A plugin of these needs is to be launched as soon as its artifact is verified. What a driver can make ready meanwhile is
+    /// ready then. Called from within a tokio runtime, and does not block.
     fn expect(&self, _needs: Needs<'_>) {}
+
+    /// Nothing more will be launched: what was made ready goes.
+    fn close(&self) {}
 
     /// Starts a database plugin, which has no instance yet. A driver that runs none says so.
     async fn launch_database(

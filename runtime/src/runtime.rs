@@ -267,6 +267,9 @@ impl Runtime {
         let mounts = futures_util::future::join_all(mounts.iter().map(|mount| mount.stop()));
         let grace = self.inner.workshop.timeouts.grace;
         tokio::join!(mounts, self.inner.databases.stop(grace));
+        for driver in self.inner.workshop.drivers.values() {
+            driver.close();
+        }
     }
 
     /// Makes a change in a task of its own: it is finished or undone even if its caller goes away.

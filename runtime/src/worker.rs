@@ -39,7 +39,7 @@ pub use message::{Limit, ProcessExit};
 pub use process::{Execution, Process, SpawnedProcess, Standby, Surroundings};
 pub use protections::Protections;
 pub use role::JobRole;
-pub use sandbox::{Layer, Sandbox};
+pub use sandbox::{Layer, MachineFiles, Sandbox};
 
 use link::Link;
 use role::Role;

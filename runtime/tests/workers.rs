@@ -132,11 +132,17 @@ fn trials(workers: &Workers) -> Vec<Trial> {
         trial(
             "what_stands_by_has_nothing_but_its_outputs_and_its_gate",
             standing::what_stands_by_has_nothing_but_its_outputs_and_its_gate,
+        )
+        .with_ignored_flag(!standing::may_look_into_processes()),
+        trial(
+            "what_stands_by_is_walled_in",
+            standing::what_stands_by_is_walled_in,
         ),
         trial(
-            "what_stands_by_is_walled_in_and_closed_to_its_own_user",
-            standing::what_stands_by_is_walled_in_and_closed_to_its_own_user,
-        ),
+            "what_stands_by_is_closed_to_its_own_user",
+            standing::what_stands_by_is_closed_to_its_own_user,
+        )
+        .with_ignored_flag(!standing::may_look_into_processes()),
         trial(
             "what_nobody_wants_any_more_ends",
             standing::what_nobody_wants_any_more_ends,
@@ -567,6 +573,10 @@ fn be_a_server(workers: Workers) -> ExitCode {
         loop {
             std::thread::park();
         }
+    }
+    if std::env::var_os(SERVER_VARIABLE).is_some_and(|how| how == standing::SERVER) {
+        block_on(standing::serve(&workers));
+        return ExitCode::SUCCESS;
     }
     block_on(async {
         let started = start(&workers, "sleep 1000 & echo $!; wait").await;

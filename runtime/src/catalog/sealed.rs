@@ -56,12 +56,14 @@ pub(super) fn copy(source: &File, size: NonZero<usize>) -> io::Result<(File, Dig
     }
 }
 
-/// What it hashes to is that of what is sealed.
+/// What it hashes to is that of what is sealed, to its end.
 fn fill_and_seal(memory: &File, source: &File, size: usize) -> io::Result<Digest> {
     let lease = Lease::on(memory);
     let digest = fill(memory, source, size)?;
     seal(memory)?;
-    match lease.is_some_and(|lease| lease.stands()) {
+    // Somebody may have come and gone before the lease, and have left more than was written over.
+    let is_whole = memory.metadata()?.len() == size as u64;
+    match is_whole && lease.is_some_and(|lease| lease.stands()) {
         true => Ok(digest),
         false => hash_again(memory),
     }
@@ -261,6 +263,16 @@ mod tests {
             kept != bytes
         });
         assert!(has_changed_one);
+    }
+
+    #[test]
+    fn what_somebody_left_before_counts_for_the_digest() {
+        let memory = memory_file().unwrap();
+        door_to(&memory).write_all_at(b"some tail", 0).unwrap();
+        assert!(Lease::on(&memory).is_some());
+        let digest = fill_and_seal(&memory, &file_of(b"right"), 5).unwrap();
+        assert_eq!(bytes_of(&memory), b"righttail");
+        assert_eq!(digest, Digest::new(Sha256::digest(b"righttail").into()));
     }
 
     #[test]

@@ -75,6 +75,10 @@ impl NativeDriver {
 
 #[async_trait]
 impl Driver for NativeDriver {
+    fn close(&self) {
+        self.launcher.close();
+    }
+
     fn expect(&self, needs: Needs<'_>) {
         let launcher = Arc::clone(&self.launcher);
         let (limits, grants, process) = (

@@ -179,7 +179,7 @@ impl<'a> Birth<'a> {
     fn live(&self, faults: OwnedFd, is_member: bool) -> ! {
         let walled_in = unpanicking(|| self.stand_behind_walls(is_member)).flatten();
         let code = match walled_in {
-            Ok(()) => unpanicking(|| self.fulfil(faults)).unwrap_or(FAILED),
+            Ok(()) => unpanicking(|| self.fulfil(faults)).unwrap_or_else(|fault| self.fail(&fault)),
             Err(fault) => complain(faults, &fault),
         };
         // SAFETY: ends this process at once. Nothing may run that the spawner registered for its own end.
@@ -198,6 +198,7 @@ impl<'a> Birth<'a> {
         die_with(&self.spawner).map_err(at("parent's death"))?;
         chdir(self.start.directory.as_deref().unwrap_or("/")).map_err(at("working directory"))?;
         self.place_descriptors().map_err(at("descriptors"))?;
+        self.hide().map_err(at("hiding"))?;
         match &self.start.sandbox {
             Some(sandbox) => sandbox::enter_last(sandbox),
             None => Ok(()),
@@ -216,16 +217,12 @@ impl<'a> Birth<'a> {
         }
     }
 
-    /// Waits for what to execute, with nothing of the spawner in hand, and closed to whoever would look into its memory.
+    /// Waits for what to execute, with nothing of the spawner in hand.
     fn stand_by(&self, gate: &OwnedFd, faults: OwnedFd) -> i32 {
-        // The name is only for people.
-        let _ = set_name(STANDBY_NAME);
         // It is closed with all others, which tells the spawner that this process stands by.
         std::mem::forget(faults);
-        let ready = set_dumpable_behavior(DumpableBehavior::NotDumpable)
-            .map_err(io::Error::from)
-            .and_then(|()| close_all_but(gate));
-        let fault = match ready.map(|()| gate::wait(gate.as_fd())) {
+        let order = close_all_but(gate).map(|()| gate::wait(gate.as_fd()));
+        let fault = match order {
             Ok(None) => return 0, // nobody wants it any more
             Ok(Some((arguments, executable))) => match Image::of(executable, arguments) {
                 Ok(image) => image.execute(self.start.sandbox.as_ref()),
@@ -233,8 +230,24 @@ impl<'a> Birth<'a> {
             },
             Err(fault) => fault,
         };
-        gate::refuse(gate.as_fd(), &at("exec")(fault));
+        self.fail(&at("exec")(fault))
+    }
+
+    /// Tells whoever stands at the gate, if there is one.
+    fn fail(&self, fault: &str) -> i32 {
+        if let Purpose::StandBy { gate, .. } = &self.purpose {
+            gate::refuse(gate.as_fd(), fault);
+        }
         FAILED
+    }
+
+    /// Under its own name, which is for people, and closed to whoever would look into its memory.
+    fn hide(&self) -> io::Result<()> {
+        if let Purpose::StandBy { .. } = &self.purpose {
+            let _ = set_name(STANDBY_NAME);
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        }
+        Ok(())
     }
 
     /// No new privileges in any case, and whatever else is asked for.

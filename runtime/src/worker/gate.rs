@@ -58,7 +58,7 @@ impl Gate {
         })?;
         // Nothing else was ever sent, so there is room.
         message::send(self.0.as_fd(), &bytes, &[executable], SendFlags::empty())
-            .map_err(|fault| refused(&fault))?;
+            .map_err(|fault| refused(&format_args!("it died while it stood by: {fault}")))?;
         Ok(Answer(self.0))
     }
 }
@@ -67,7 +67,7 @@ impl Gate {
 pub struct Answer(OwnedFd);
 
 impl Answer {
-    /// Waits until the file is executed.
+    /// Waits until the file is executed, or the process has died.
     ///
     /// # Errors
     ///
@@ -84,6 +84,8 @@ impl Answer {
         match gate.read(&mut words).await {
             Ok(0) => Ok(()),
             Ok(count) => Err(refused(&String::from_utf8_lossy(&words[..count]))),
+            // It died before it read anything. Its exit says of what.
+            Err(fault) if fault.kind() == io::ErrorKind::ConnectionReset => Ok(()),
             Err(fault) => Err(refused(&fault)),
         }
     }

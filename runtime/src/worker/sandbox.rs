@@ -24,6 +24,7 @@ use crate::GrammarError;
 
 pub(super) use cgroup::{Cgroups, Group};
 pub(super) use namespaces::{map_user, namespaces};
+pub use paths::MachineFiles;
 
 /// One wall around a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

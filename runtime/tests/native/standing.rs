@@ -12,6 +12,9 @@ use super::{Host, Running, SOON, await_end, kill, process_exists};
 /// How often it is looked whether somebody stands by.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// When somebody would stand by for the next start.
+const LATER_THAN_SETTLED: Duration = Duration::from_millis(300);
+
 /// How many a driver keeps.
 const KEPT: usize = 8;
 
@@ -23,6 +26,7 @@ trials!["standing::";
     one_is_made_for_a_plugin_that_is_expected,
     eight_stand_by_at_most_and_the_oldest_goes,
     what_stands_by_ends_with_its_driver,
+    what_stands_by_ends_when_nothing_more_is_launched,
 ];
 
 async fn a_restart_takes_what_stood_by(host: Host) {
@@ -78,6 +82,9 @@ async fn one_is_made_for_a_plugin_that_is_expected(host: Host) {
     let made = anyone(&folder, |process| process != known).await;
     // Whoever expects the same once more gets no second one.
     expect(&host, &plan);
+    expect(&host, &with_processes(&host, 98));
+    anyone(&folder, |process| ![known, made].contains(&process)).await;
+    assert_eq!(standing_by(&folder).len(), 3);
     let plugin = host.launch_plan(plan).await.expect("it starts");
     assert_eq!(pid(&plugin), made);
     assert!(process_exists(known));
@@ -104,6 +111,24 @@ async fn what_stands_by_ends_with_its_driver(host: Host) {
     let standby = another(&folder(&first)).await;
     drop((first, host));
     await_end(standby).await;
+}
+
+async fn what_stands_by_ends_when_nothing_more_is_launched(host: Host) {
+    let first = host.launch().await;
+    let folder = folder(&first);
+    let standby = another(&folder).await;
+    host.driver.close();
+    await_end(standby).await;
+    // Who is late is served, and leaves nobody behind.
+    let late = host.launch_plan(with_processes(&host, 99)).await;
+    late.expect("it starts")
+        .read("echo")
+        .await
+        .expect("it answers");
+    host.driver.close();
+    expect(&host, &host.plan("uuid-1", &[]));
+    tokio::time::sleep(LATER_THAN_SETTLED).await;
+    assert!(standing_by(&folder).is_empty());
 }
 
 fn expect(host: &Host, plan: &LaunchPlan) {

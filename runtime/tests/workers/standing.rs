@@ -1,15 +1,21 @@
 //! A process that stands by: what it has, who can see into it, and that it ends when nobody wants it.
 
 use std::fs::{self, File};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::process::CommandExt as _;
+use std::process::{self, Command};
 
 use palisade_runtime::Workers;
 use palisade_runtime::worker::{
     Execution, Layer, ProcessExit, Sandbox, SpawnedProcess, Standby, Surroundings,
 };
 
-use super::{await_end, block_on, line, memory_file, read, shell, start};
+use rustix::thread::CapabilitySet;
+
+use super::{SERVER_VARIABLE, await_end, block_on, line, read, shell, start};
+
+/// What a child of this file is told to be, to serve here.
+pub(crate) const SERVER: &str = "stand-by";
 
 /// A user that nobody is.
 const STRANGER: u32 = 0x6fff_fff0;
@@ -31,7 +37,7 @@ pub(crate) fn what_stands_by_has_nothing_but_its_outputs_and_its_gate(workers: W
     });
 }
 
-pub(crate) fn what_stands_by_is_walled_in_and_closed_to_its_own_user(workers: Workers) {
+pub(crate) fn what_stands_by_is_walled_in(workers: Workers) {
     block_on(async {
         let layers = workers.protections().await.expect("the spawner lives");
         let layers = layers.holding().clone();
@@ -58,21 +64,33 @@ pub(crate) fn what_stands_by_is_walled_in_and_closed_to_its_own_user(workers: Wo
         assert_eq!(line(&status, "Uid:"), user);
         assert!(line(&status, "NoNewPrivs:").ends_with('1'), "{status}");
         assert!(line(&status, "Seccomp:").ends_with('2'), "{status}");
-        assert_eq!(owner_of_memory(&process), 0);
-        // The control: the same process, once it is a plugin's.
-        let file = memory_file(&fs::read("/bin/sh").expect("there is a shell"));
-        let waiting = Execution {
-            executable: file.as_fd(),
-            ..shell("sleep 1000; true") // which it does not become
-        };
-        let _started = execute(standby, waiting).await;
-        assert_eq!(owner_of_memory(&process), STRANGER);
     });
 }
 
+/// As a server of an ordinary user, whose processes have no users of their own.
+pub(crate) fn what_stands_by_is_closed_to_its_own_user(_workers: Workers) {
+    let mut server = Command::new("/proc/self/exe");
+    server.env(SERVER_VARIABLE, SERVER).uid(STRANGER);
+    let told = server.output().expect("the test can start itself");
+    let told = String::from_utf8(told.stdout).expect("it is text");
+    // The control is the second: the same process, once it is a plugin's.
+    let owners: Vec<_> = told.lines().skip(1).collect();
+    assert_eq!(owners, ["0", &STRANGER.to_string()], "{told}");
+}
+
+/// What that server does, and tells.
+pub(crate) async fn serve(workers: &Workers) {
+    let standby = stand_by(workers, Surroundings::default()).await;
+    let process = standby.process().id();
+    println!("{}", owner_of_memory(process));
+    // A shell that does not become what it runs.
+    let _started = execute(standby, shell("sleep 1000; true")).await;
+    println!("{}", owner_of_memory(process));
+}
+
 /// The kernel gives the memory of a process that is closed to its own user to root.
-fn owner_of_memory(process: &str) -> u32 {
-    let memory = fs::metadata(format!("{process}/mem")).expect("it lives");
+fn owner_of_memory(process: u32) -> u32 {
+    let memory = fs::metadata(format!("/proc/{process}/mem")).expect("it lives");
     memory.uid()
 }
 
@@ -102,18 +120,30 @@ pub(crate) fn what_cannot_be_executed_ends_what_stood_by(workers: Workers) {
 
 /// The environment goes from the server to the plugin's own process, and to no other.
 pub(crate) fn the_spawner_never_has_the_environment_of_a_process(workers: Workers) {
-    // Put together at run time, so that it is in no executable.
-    let secret = ["canary", "in", "the", "environment"].join("-");
+    // Made at run time, so that they are in no executable; and often, so that not all of it is written over at once.
+    let [secret, known] = ["secret", "known"].map(|word| format!("{word}-{:x}", process::id()));
     block_on(async {
         let mut execution = shell("sleep 1000");
-        execution.env.push(("SECRET".to_owned(), secret.clone()));
-        let started = workers.spawn(Surroundings::default(), execution).await;
+        execution
+            .env
+            .push(("SECRET".to_owned(), secret.repeat(500)));
+        // The control: what the spawner is told.
+        let surroundings = Surroundings {
+            remnant: Some(format!("/nowhere/{known}")),
+            ..Surroundings::default()
+        };
+        let started = workers.spawn(surroundings, execution).await;
         let _started = started.expect("a shell starts");
         let spawner = workers.process_id().expect("there is a spawner");
+        assert!(has_in_memory(spawner, &known));
         assert!(!has_in_memory(spawner, &secret));
-        // The control: this process has it.
-        assert!(has_in_memory(std::process::id(), &secret));
     });
+}
+
+/// Whether this process may: what stands by is closed to its own user.
+pub(crate) fn may_look_into_processes() -> bool {
+    let held = rustix::thread::capabilities(None);
+    held.is_ok_and(|held| held.effective.contains(CapabilitySet::SYS_PTRACE))
 }
 
 async fn stand_by(workers: &Workers, surroundings: Surroundings) -> Standby {

@@ -1,4 +1,4 @@
-//! From nothing to a process that answers: walls, folder, spawn, handshake, connection.
+//! From nothing to a process that answers: one that stands by, exec, handshake, connection.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,11 +17,12 @@ use super::output::{self, LastWords};
 use super::plan::ProcessPlan;
 use super::process::NativeProcess;
 use super::processes::Shareable;
-use super::standbys::{Ready, Standbys};
+use super::run_dir::RunDir;
+use super::standbys::Standbys;
 use super::startup::Startup;
 use super::walls;
 use crate::driver::{Needs, StartTimes};
-use crate::worker::{Layer, SpawnedProcess};
+use crate::worker::{Answer, Layer, Sandbox, SpawnedProcess};
 use crate::{LaunchError, Timeouts, Workers};
 
 /// Starts processes. Whatever step fails or is abandoned: dropping what was made so far kills the process and removes its
@@ -54,6 +55,11 @@ impl Launcher {
         if let Ok(walls) = walls::around(needs, &self.workers, &self.required).await {
             self.standbys.keep(walls);
         }
+    }
+
+    /// Nobody stands by any more.
+    pub(super) fn close(&self) {
+        self.standbys.close();
     }
 
     /// A process for mounts, which has said whether they can share it. One that speaks a protocol of old is asked what it
@@ -101,17 +107,9 @@ impl Launcher {
             .await
             .map_err(|fault| startup.unwalled(fault))?;
         let begun = Instant::now();
-        let Ready { standby, directory } = self
-            .standbys
-            .take(&walls, &plan.program)
-            .await
-            .map_err(|fault| startup.not_ready(fault))?;
         let identity = identity(plan).map_err(|fault| startup.failed(fault))?;
-        let execution = command::of(plan, &directory, identity.as_ref())
-            .map_err(|fault| startup.failed(fault))?;
-        let (spawned, answer) = standby
-            .execute(execution)
-            .map_err(|error| startup.not_spawned(error))?;
+        let begin = self.begin(plan, &startup, &walls, identity.as_ref());
+        let (spawned, answer, directory) = begin.await?;
         let SpawnedProcess {
             process,
             stdout,
@@ -148,6 +146,23 @@ impl Launcher {
         self.standbys.restock(walls);
         let process = NativeProcess::new(process, connection, directory, outputs, times, &plan.log);
         Ok((process, version))
+    }
+
+    /// A process that stands by becomes the plugin's.
+    async fn begin(
+        &self,
+        plan: &ProcessPlan,
+        startup: &Startup<'_>,
+        walls: &Sandbox,
+        identity: Option<&Identity>,
+    ) -> Result<(SpawnedProcess, Answer, RunDir), LaunchError> {
+        let ready = self.standbys.take(walls, &plan.program).await;
+        let ready = ready.map_err(|fault| startup.not_ready(fault))?;
+        let execution = command::of(plan, &ready.directory, identity);
+        let execution = execution.map_err(|fault| startup.failed(fault))?;
+        let begun = ready.standby.execute(execution);
+        let (spawned, answer) = begun.map_err(|error| startup.not_spawned(error))?;
+        Ok((spawned, answer, ready.directory))
     }
 
     fn no_greeting(&self, label: &str, fault: Fault) -> NotStarted {

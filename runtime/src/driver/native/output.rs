@@ -97,14 +97,15 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Hands each line to `emit`, and cancels `ended` after the last.
+    /// Hands each line to `emit`, those of what was read before first, and cancels `ended` after the last.
     fn spawn(
-        pipe: BufReader<Receiver>,
+        before: Vec<u8>,
+        pipe: Receiver,
         emit: impl FnMut(&[u8]) + Send + 'static,
         ended: CancellationToken,
     ) -> Self {
         let dropped = CancellationToken::new();
-        let following = follow(pipe, emit, dropped.clone());
+        let following = follow(before, pipe, emit, dropped.clone());
         let end = ended.clone().drop_guard();
         tokio::spawn(async move {
             following.await;
@@ -133,7 +134,7 @@ pub(super) fn follow_stderr(
     log: &Arc<PluginLog>,
     words: &LastWords,
 ) -> io::Result<Follower> {
-    let pipe = BufReader::new(Receiver::from_owned_fd(stderr)?);
+    let pipe = Receiver::from_owned_fd(stderr)?;
     let (log, words) = (Arc::clone(log), words.clone());
     let ended = words.ended.clone();
     let mut reader = LogReader::default();
@@ -141,14 +142,15 @@ pub(super) fn follow_stderr(
         words.take(line);
         take(&log, &mut reader, line);
     };
-    Ok(Follower::spawn(pipe, emit, ended))
+    Ok(Follower::spawn(Vec::new(), pipe, emit, ended))
 }
 
 /// Logs what comes on standard output after the handshake; go-plugin's processes have moved it elsewhere by then.
 pub(super) fn follow_stdout(pipe: BufReader<Receiver>, log: &Arc<PluginLog>) -> Follower {
     let log = Arc::clone(log);
     let emit = move |line: &[u8]| log.output("stdout", line);
-    Follower::spawn(pipe, emit, CancellationToken::new())
+    let before = pipe.buffer().to_vec();
+    Follower::spawn(before, pipe.into_inner(), emit, CancellationToken::new())
 }
 
 fn take(log: &PluginLog, reader: &mut LogReader, line: &[u8]) {
@@ -166,13 +168,14 @@ fn take(log: &PluginLog, reader: &mut LogReader, line: &[u8]) {
 }
 
 async fn follow(
-    pipe: BufReader<Receiver>,
+    before: Vec<u8>,
+    mut pipe: Receiver,
     mut emit: impl FnMut(&[u8]),
     dropped: CancellationToken,
 ) {
     let (mut lines, mut chunk) = (Lines::default(), vec![0; CHUNK_BYTES]);
-    lines.take(pipe.buffer(), &mut emit);
-    let mut pipe = pipe.into_inner();
+    lines.take(&before, &mut emit);
+    drop(before);
     while let Some(Ok(count @ 1..)) = dropped.run_until_cancelled(pipe.read(&mut chunk)).await {
         lines.take(&chunk[..count], &mut emit);
         if count < LITTLE_BYTES {
@@ -194,7 +197,7 @@ async fn follow(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::unix::pipe;
     use tokio::sync::mpsc;
 
@@ -205,7 +208,7 @@ mod tests {
         let (mut process, pipe) = pipe::pipe().unwrap();
         let (lines, mut taken) = mpsc::channel(8);
         let emit = move |line: &[u8]| lines.try_send(line.to_vec()).unwrap();
-        let follower = Follower::spawn(BufReader::new(pipe), emit, CancellationToken::new());
+        let follower = Follower::spawn(Vec::new(), pipe, emit, CancellationToken::new());
         process.write_all(b"one\n").await.unwrap();
         assert_eq!(taken.recv().await.unwrap(), b"one");
         // Now it waits, and the process lives on.
@@ -217,14 +220,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_together_with_the_handshake_is_taken() {
+    async fn what_was_read_with_the_handshake_comes_first() {
         let (mut process, pipe) = pipe::pipe().unwrap();
-        process.write_all(b"handshake\none\ntw").await.unwrap();
-        let (mut pipe, mut handshake) = (BufReader::new(pipe), String::new());
-        pipe.read_line(&mut handshake).await.unwrap();
         let (lines, mut taken) = mpsc::channel(8);
         let emit = move |line: &[u8]| lines.try_send(line.to_vec()).unwrap();
-        let _follower = Follower::spawn(pipe, emit, CancellationToken::new());
+        let _follower = Follower::spawn(b"one\ntw".to_vec(), pipe, emit, CancellationToken::new());
         process.write_all(b"o\n").await.unwrap();
         assert_eq!(taken.recv().await.unwrap(), b"one");
         assert_eq!(taken.recv().await.unwrap(), b"two");

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::command;
 use super::run_dir::{RunDir, RunDirError, RunDirs};
 use super::walls::Users;
 use crate::Workers;
 use crate::catalog::Verified;
-use crate::worker::{Sandbox, Standby, WorkerError};
+use crate::worker::{MachineFiles, Sandbox, Standby, WorkerError};
 
 /// How many are kept at most. Entries with the same limits and grants need the same.
 const KEPT_MAX: usize = 8;
@@ -23,12 +23,21 @@ const KEPT_MAX: usize = 8;
 /// How long the next one waits for the plugin that was just started to get on its feet.
 const SETTLING: Duration = Duration::from_millis(100);
 
+/// How long one that is being made is waited for, before another is made.
+const MAKING_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Makes them, and keeps one of each kind for the next start.
 pub(super) struct Standbys {
     workers: Workers,
     run_dirs: RunDirs,
     users: Users,
-    kept: Mutex<Vec<Kept>>,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    kept: Vec<Kept>,
+    is_closed: bool,
 }
 
 /// One that stands by, or soon will.
@@ -41,6 +50,9 @@ struct Kept {
 pub(super) struct Ready {
     pub(super) standby: Standby,
     pub(super) directory: RunDir,
+    /// What its walls let it see of the machine.
+    sees: MachineFiles,
+    network: bool,
 }
 
 impl Standbys {
@@ -49,7 +61,7 @@ impl Standbys {
             workers,
             run_dirs: RunDirs::default(),
             users: Users::default(),
-            kept: Mutex::default(),
+            shelf: Mutex::default(),
         }
     }
 
@@ -59,9 +71,8 @@ impl Standbys {
         sandbox: &Sandbox,
         program: &Verified,
     ) -> Result<Ready, NotReady> {
-        let kept = self.take_kept(sandbox);
-        if let Some(kept) = kept
-            && let Ok(Ok(ready)) = kept.making.await
+        if let Some(kept) = self.take_kept(sandbox)
+            && let Ok(Ok(Ok(ready))) = timeout(MAKING_TIMEOUT, kept.making).await
             && ready.is_fit()
         {
             return Ok(ready);
@@ -83,21 +94,31 @@ impl Standbys {
 
     /// Has one stand by, unless one of its kind does, or it would need its file.
     pub(super) fn keep(self: &Arc<Self>, sandbox: Sandbox) {
-        let mut kept = self.kept();
-        if sandbox.as_file || kept.iter().any(|it| are_alike(&it.sandbox, &sandbox)) {
-            return;
-        }
-        if kept.len() == KEPT_MAX {
-            kept.remove(0);
-        }
-        let (standbys, walls) = (Arc::clone(self), sandbox.clone());
-        let making = tokio::spawn(async move { standbys.make(&walls, None).await });
-        kept.push(Kept { sandbox, making });
+        let _evicted = {
+            let mut shelf = self.shelf();
+            let is_there = shelf.kept.iter().any(|it| it.sandbox == sandbox);
+            if shelf.is_closed || sandbox.as_file || is_there {
+                return;
+            }
+            let (standbys, walls) = (Arc::clone(self), sandbox.clone());
+            let making = tokio::spawn(async move { standbys.make(&walls, None).await });
+            shelf.kept.push(Kept { sandbox, making });
+            (shelf.kept.len() > KEPT_MAX).then(|| shelf.kept.remove(0))
+        };
+    }
+
+    /// Lets all go that stand by. From now on none does.
+    pub(super) fn close(&self) {
+        let _kept = {
+            let mut shelf = self.shelf();
+            shelf.is_closed = true;
+            std::mem::take(&mut shelf.kept)
+        };
     }
 
     fn take_kept(&self, sandbox: &Sandbox) -> Option<Kept> {
-        let mut kept = self.kept();
-        let at = kept.iter().position(|it| are_alike(&it.sandbox, sandbox))?;
+        let kept = &mut self.shelf().kept;
+        let at = kept.iter().position(|it| it.sandbox == *sandbox)?;
         Some(kept.remove(at))
     }
 
@@ -110,31 +131,32 @@ impl Standbys {
             user: self.users.next(),
             ..walls.clone()
         };
+        let network = sandbox.network;
+        let sees = MachineFiles::found(network);
         let directory = self.run_dirs.create(sandbox.own_user())?;
         let surroundings = command::surroundings(&directory, sandbox);
         let standby = self.workers.stand_by(surroundings, image).await?;
-        Ok(Ready { standby, directory })
+        Ok(Ready {
+            standby,
+            directory,
+            sees,
+            network,
+        })
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ready {
-    /// Whether it lives, in a folder that is still there: a cleaner of temporary files may have come by.
+    /// Whether it lives, in a folder that is still there (a cleaner of temporary files may have come by), and sees of the
+    /// machine what a new one would: how names are resolved may have changed meanwhile.
     fn is_fit(&self) -> bool {
-        !self.standby.process().has_died() && self.directory.is_there()
+        !self.standby.process().has_died()
+            && self.directory.is_there()
+            && self.sees == MachineFiles::found(self.network)
     }
-}
-
-/// Whether they differ in nothing but the user.
-fn are_alike(one: &Sandbox, other: &Sandbox) -> bool {
-    let user = other.user;
-    Sandbox {
-        user,
-        ..one.clone()
-    } == *other
 }
 
 /// Why none stands by.

@@ -2,6 +2,9 @@
 //! An executable that is linked statically needs none of the first.
 
 use std::ffi::CStr;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// Libraries, which may be executed as well: the loader is one.
 pub(super) const LIBRARIES: &[&str] = &[
@@ -50,5 +53,52 @@ pub(super) fn readable(network: bool) -> impl Iterator<Item = &'static str> {
     ALWAYS.iter().chain(more).copied()
 }
 
+/// Which files these are now: a process sees those that were there when its walls went up, whatever takes their place.
+#[derive(PartialEq, Eq)]
+pub struct MachineFiles(Vec<Option<(u64, u64)>>);
+
+impl MachineFiles {
+    /// Of a process that may use the network, or of one that may not.
+    pub fn found(network: bool) -> Self {
+        Self::at(LIBRARIES.iter().copied().chain(readable(network)))
+    }
+
+    fn at(paths: impl Iterator<Item = impl AsRef<Path>>) -> Self {
+        let number = |file: Metadata| (file.dev(), file.ino());
+        Self(
+            paths
+                .map(|path| fs::metadata(path).ok().map(number))
+                .collect(),
+        )
+    }
+}
+
 /// Where a process finds itself as a file, when it is to.
 pub(super) const ITSELF: &CStr = c"/plugin";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_took_the_place_of_another_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [there, next, absent] =
+            ["there", "next", "absent"].map(|name| folder.path().join(name));
+        fs::write(&there, "nameserver 192.0.2.1").unwrap();
+        let seen = || MachineFiles::at([&there, &absent].into_iter());
+        let before = seen();
+        fs::write(&there, "nameserver 192.0.2.2").unwrap();
+        assert!(
+            before == seen(),
+            "a process sees what is written to a file that it has"
+        );
+        fs::write(&next, "nameserver 192.0.2.3").unwrap();
+        fs::rename(&next, &there).unwrap();
+        assert!(before != seen());
+        let renamed = seen();
+        fs::write(&absent, "").unwrap();
+        assert!(renamed != seen());
+        assert!(MachineFiles::found(true) == MachineFiles::found(true));
+    }
+}
