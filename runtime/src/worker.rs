@@ -84,7 +84,7 @@ fn leave(code: u8) -> ! {
 
 impl Workers {
     /// Has a process stand by behind its walls, until it is told what to execute. One that is to find itself as a file
-    /// (its sandbox says so) needs to have that file now, as `image`.
+    /// (its sandbox says so) needs to have that file now, as `image`; to all others that is nothing.
     ///
     /// # Errors
     ///

@@ -532,7 +532,7 @@ async fn a_request_over_its_limit_never_leaves(host: Host) {
 
 async fn a_killed_process_is_a_crash_that_may_have_had_an_effect(host: Host) {
     let plugin = host.launch().await;
-    let pid = plugin.instance.process_id().expect("it is a process");
+    let pid = plugin.pid();
     let waiting = plugin.read("wait/60000");
     let killer = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -549,7 +549,7 @@ async fn a_killed_process_is_a_crash_that_may_have_had_an_effect(host: Host) {
 
 async fn a_dead_process_is_sent_nothing(host: Host) {
     let plugin = host.launch().await;
-    kill(plugin.instance.process_id().expect("it is a process"));
+    kill(plugin.pid());
     plugin.instance.exited().await;
     match plugin.read("echo").await {
         Err(CallError::Crashed { sent: false, .. }) => {}
@@ -589,7 +589,7 @@ async fn calls_run_side_by_side(host: Host) {
 
 async fn stop_cleans_up_and_leaves_nothing(host: Host) {
     let plugin = host.launch().await;
-    let pid = plugin.instance.process_id().expect("it is a process");
+    let pid = plugin.pid();
     let told = plugin.read("process").await.expect("it answers");
     let folder = told["directory"].as_str().expect("it is text").to_owned();
     plugin.instance.stop(SOON).await;
@@ -609,7 +609,7 @@ async fn stop_cleans_up_and_leaves_nothing(host: Host) {
 
 async fn stop_ends_one_that_hangs(host: Host) {
     let plugin = host.launch().await;
-    let pid = plugin.instance.process_id().expect("it is a process");
+    let pid = plugin.pid();
     signal(pid, rustix::process::Signal::STOP);
     let start = Instant::now();
     plugin.instance.stop(Duration::from_millis(300)).await;
@@ -623,7 +623,7 @@ async fn stop_ends_one_that_hangs(host: Host) {
 
 async fn dropping_the_handle_kills_the_process(host: Host) {
     let plugin = host.launch().await;
-    let pid = plugin.instance.process_id().expect("it is a process");
+    let pid = plugin.pid();
     drop(plugin);
     await_end(pid).await;
 }
@@ -631,7 +631,7 @@ async fn dropping_the_handle_kills_the_process(host: Host) {
 async fn what_a_plugin_started_dies_with_it(host: Host) {
     let plugin = host.launch().await;
     plugin.read("child").await.expect("it answers");
-    let pid = plugin.instance.process_id().expect("it is a process");
+    let pid = plugin.pid();
     let [child] = children_of(pid)[..] else {
         panic!("it has one child")
     };
@@ -765,7 +765,7 @@ fn be_a_server(workers: &Workers) -> ExitCode {
     block_on(async {
         let host = Host::new(workers.clone());
         let plugin = host.launch().await;
-        println!("{}", plugin.instance.process_id().expect("it is a process"));
+        println!("{}", plugin.pid());
         std::future::pending::<()>().await;
     });
     ExitCode::SUCCESS
@@ -878,6 +878,10 @@ impl Host {
 }
 
 impl Running {
+    fn pid(&self) -> u32 {
+        self.instance.process_id().expect("it is a process")
+    }
+
     async fn handle(
         &self,
         operation: Operation,

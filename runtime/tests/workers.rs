@@ -565,32 +565,34 @@ fn one_sign_alone_makes_no_worker(_: Workers) {
     assert!(ordinary(&mut both), "without the socket it is no spawner");
 }
 
-/// Plays a server: starts a process with a child, tells their numbers and how it ended, and waits to be killed.
+/// Plays the server that a test asked for.
 fn be_a_server(workers: Workers) -> ExitCode {
     println!("{}", workers.process_id().expect("there is a spawner"));
-    if std::env::var_os(SERVER_VARIABLE).is_some_and(|how| how == "drop") {
-        drop(workers);
-        loop {
-            std::thread::park();
+    match std::env::var(SERVER_VARIABLE).as_deref() {
+        Ok("drop") => {
+            drop(workers);
+            loop {
+                std::thread::park();
+            }
         }
+        Ok(standing::SERVER) => block_on(standing::serve(&workers)),
+        _ => block_on(serve(&workers)),
     }
-    if std::env::var_os(SERVER_VARIABLE).is_some_and(|how| how == standing::SERVER) {
-        block_on(standing::serve(&workers));
-        return ExitCode::SUCCESS;
-    }
-    block_on(async {
-        let started = start(&workers, "sleep 1000 & echo $!; wait").await;
-        println!("{}", started.process.id());
-        println!("{}", first_line(&started));
-        println!("{}", started.process.exited().await);
-        let surroundings = Surroundings::default();
-        match workers.spawn(surroundings, shell("true")).await {
-            Ok(_) => println!("started"),
-            Err(error) => println!("{error}"),
-        }
-        println!("{}", workers.process_id().expect("there is another"));
-    });
     ExitCode::SUCCESS
+}
+
+/// Starts a process with a child, tells their numbers and how it ended, and starts another.
+async fn serve(workers: &Workers) {
+    let started = start(workers, "sleep 1000 & echo $!; wait").await;
+    println!("{}", started.process.id());
+    println!("{}", first_line(&started));
+    println!("{}", started.process.exited().await);
+    let surroundings = Surroundings::default();
+    match workers.spawn(surroundings, shell("true")).await {
+        Ok(_) => println!("started"),
+        Err(error) => println!("{error}"),
+    }
+    println!("{}", workers.process_id().expect("there is another"));
 }
 
 struct Lines(BufReader<std::process::ChildStdout>);

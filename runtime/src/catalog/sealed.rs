@@ -1,7 +1,7 @@
-//! Copies a file into memory that is sealed against every change, and hashes the copy while it is made.
+//! Copies a file into memory that is sealed against every change, and hashes what it writes there.
 //!
 //! While the copy is made, a lease on the memory file tells whether anybody else opens it for writing. Nobody did if the lease
-//! still stands when the file has been sealed: then what was hashed is what stays, and need not be read a second time.
+//! still stands when the file has been sealed: then what was written is what stays, and need not be read a second time.
 //!
 //! Somebody else could only come through `/proc`, as a user who may read this process. Then the copy is hashed again once it is
 //! sealed. Who may also take descriptors out of this process, or write to its memory, has no need of this file.

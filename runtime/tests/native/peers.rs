@@ -121,7 +121,7 @@ async fn an_exit_without_an_answer_to_shutdown_is_a_good_end(host: Host) {
 
 async fn a_shutdown_that_hangs_is_cut_off_at_the_grace(host: Host) {
     let plugin = fake(&host, "stubborn").await;
-    let pid = plugin.instance.process_id().expect("it is a process");
+    let pid = plugin.pid();
     let grace = Duration::from_millis(500);
     let since = Instant::now();
     // Twice at once: the second does no harm.
@@ -212,7 +212,7 @@ async fn many_launches_at_once_leave_nothing(host: Host) {
     );
     let mut folders = BTreeSet::new();
     for plugin in running.into_iter().flatten() {
-        let pid = plugin.instance.process_id().expect("it is a process");
+        let pid = plugin.pid();
         folders.extend(folder_of(pid).parent().map(Path::to_path_buf));
         plugin.instance.stop(SOON).await;
         drop(plugin);

@@ -36,7 +36,7 @@ trials!["sharing::";
 
 async fn mounts_share_a_process_and_nothing_else(host: Host) {
     let (one, other) = (mount(&host, "uuid-1").await, mount(&host, "uuid-2").await);
-    assert_eq!(pid(&one), pid(&other));
+    assert_eq!(one.pid(), other.pid());
     for (plugin, uuid) in [(&one, "uuid-1"), (&other, "uuid-2")] {
         assert_eq!(plugin.read("echo").await.expect("it answers")["uuid"], uuid);
         plugin.update("store/k", uuid).await.expect("it is written");
@@ -49,25 +49,25 @@ async fn mounts_share_a_process_and_nothing_else(host: Host) {
 
 async fn the_last_mount_to_leave_ends_the_process(host: Host) {
     let (one, other) = (mount(&host, "uuid-1").await, mount(&host, "uuid-2").await);
-    let process = pid(&one);
+    let process = one.pid();
     one.instance.stop(SOON).await;
     other.read("echo").await.expect("it serves the other still");
     // Its own clean-up ran, and nobody answers for it any more.
     assert!(one.read("echo").await.is_err());
     let late = mount(&host, "uuid-3").await;
-    assert_eq!(pid(&late), process);
+    assert_eq!(late.pid(), process);
     late.instance.stop(SOON).await;
     other.instance.stop(SOON).await;
     assert!(!process_exists(process));
     let next = mount(&host, "uuid-1").await;
-    assert_ne!(pid(&next), process);
+    assert_ne!(next.pid(), process);
     let cleaned = next.read("store/cleaned").await.expect("it is read");
     assert_eq!(cleaned["value"], "yes");
 }
 
 async fn a_mount_that_is_dropped_leaves_the_others_alone(host: Host) {
     let (one, other) = (mount(&host, "uuid-1").await, mount(&host, "uuid-2").await);
-    let process = pid(&one);
+    let process = one.pid();
     drop(one);
     other.read("echo").await.expect("it serves the other still");
     drop(other);
@@ -113,7 +113,7 @@ async fn a_dedicated_entry_has_a_process_for_each_mount(host: Host) {
         plan.process.dedicated = true;
         running.push(host.launch_plan(plan).await.expect("it starts"));
     }
-    assert_ne!(pid(&running[0]), pid(&running[1]));
+    assert_ne!(running[0].pid(), running[1].pid());
 }
 
 async fn what_is_started_differently_is_another_process(host: Host) {
@@ -131,7 +131,7 @@ async fn what_is_started_differently_is_another_process(host: Host) {
         host.launch_plan(plan)
     });
     let running = try_join_all(launches).await.expect("each starts");
-    let processes: BTreeSet<_> = running.iter().map(pid).collect();
+    let processes: BTreeSet<_> = running.iter().map(Running::pid).collect();
     assert_eq!(processes.len(), changes.len());
 }
 
@@ -142,18 +142,18 @@ async fn a_plugin_that_does_not_multiplex_has_a_process_for_each_mount(host: Hos
         host.launch_plan(plan)
     });
     let running = try_join_all(launches).await.expect("each starts");
-    let processes: BTreeSet<_> = running.iter().map(pid).collect();
+    let processes: BTreeSet<_> = running.iter().map(Running::pid).collect();
     assert_eq!(processes.len(), 4);
     let mut plan = host.plan("uuid-1", &[]);
     plan.process.args = vec!["fake".to_owned(), "bare".to_owned()];
     let late = host.launch_plan(plan).await.expect("it starts");
-    assert!(!processes.contains(&pid(&late)));
+    assert!(!processes.contains(&late.pid()));
 }
 
 async fn fifty_mounts_at_once_start_one_process(host: Host) {
     let uuids: Vec<_> = (0..50).map(|number| format!("uuid-{number}")).collect();
     let running = join_all(uuids.iter().map(|uuid| mount(&host, uuid))).await;
-    let processes: BTreeSet<_> = running.iter().map(pid).collect();
+    let processes: BTreeSet<_> = running.iter().map(Running::pid).collect();
     assert_eq!(processes.len(), 1);
     for (plugin, uuid) in running.iter().zip(&uuids) {
         let said = plugin.read("echo").await.expect("it answers");
@@ -163,7 +163,7 @@ async fn fifty_mounts_at_once_start_one_process(host: Host) {
 
 async fn mounts_whose_process_died_come_back_in_one(host: Host) {
     let (one, other) = (mount(&host, "uuid-1").await, mount(&host, "uuid-2").await);
-    let process = pid(&one);
+    let process = one.pid();
     kill(process);
     for plugin in [&one, &other] {
         assert_eq!(plugin.instance.exited().await.reason, "killed by signal 9");
@@ -175,8 +175,8 @@ async fn mounts_whose_process_died_come_back_in_one(host: Host) {
     }
     // Those of before are still held, as by requests that are being told.
     let (one, other) = tokio::join!(mount(&host, "uuid-1"), mount(&host, "uuid-2"));
-    assert_eq!(pid(&one), pid(&other));
-    assert_ne!(pid(&one), process);
+    assert_eq!(one.pid(), other.pid());
+    assert_ne!(one.pid(), process);
 }
 
 async fn one_that_hangs_in_its_setup_keeps_no_other_mount_waiting(host: Host) {
@@ -196,11 +196,11 @@ async fn one_that_hangs_in_its_setup_keeps_no_other_mount_waiting(host: Host) {
 
 async fn a_process_that_got_no_newcomer_set_up_is_left_to_those_inside(host: Host) {
     let first = mount(&host, "uuid-1").await;
-    let frozen = Frozen::new(pid(&first));
+    let frozen = Frozen::new(first.pid());
     let late = host.launch_mount("uuid-2", &[]).await;
     assert!(matches!(late.err(), Some(LaunchError::Timeout { .. })));
     let second = within(Duration::from_secs(2), mount(&host, "uuid-2")).await;
-    assert_ne!(pid(&second), pid(&first));
+    assert_ne!(second.pid(), first.pid());
     drop(frozen);
     first.read("echo").await.expect("it serves the first still");
 }
@@ -223,7 +223,7 @@ async fn a_stop_ends_the_process_while_another_mount_is_being_forgotten(host: Ho
     let spinning = host.launch_mount("uuid-1", &options).await;
     let spinning = spinning.expect("it starts");
     let last = mount(&host, "uuid-2").await;
-    let process = pid(&last);
+    let process = last.pid();
     drop(spinning);
     last.instance.stop(SOON).await;
     assert!(!process_exists(process));
@@ -245,7 +245,7 @@ async fn a_start_goes_on_as_long_as_one_mount_waits(host: Host) {
     let spawner = host.workers.process_id().expect("there is a spawner");
     let arguments = |pid: &u32| super::arguments_of(*pid).contains("serve-late");
     let processes = children_of(spawner).into_iter().filter(arguments);
-    assert_eq!(processes.collect::<Vec<_>>(), [pid(&started)]);
+    assert_eq!(processes.collect::<Vec<_>>(), [started.pid()]);
 }
 
 async fn a_start_that_fails_is_told_to_all_who_waited(host: Host) {
@@ -275,14 +275,14 @@ async fn a_mount_that_wants_a_newer_process_leaves_the_old_one_to_the_others(hos
     let moved = host.launch_plan(newer("uuid-1", moment)).await;
     let moved = moved.expect("it starts");
     one.instance.stop(SOON).await;
-    assert_ne!(pid(&moved), pid(&other));
+    assert_ne!(moved.pid(), other.pid());
     other.read("echo").await.expect("the old one serves");
     // The next ones go where the newest is, and so do all of one reload.
     let joined = mount(&host, "uuid-3").await;
     let last = host.launch_plan(newer("uuid-2", moment)).await;
     let last = last.expect("it starts");
-    assert_eq!((pid(&joined), pid(&last)), (pid(&moved), pid(&moved)));
-    let old = pid(&other);
+    assert_eq!((joined.pid(), last.pid()), (moved.pid(), moved.pid()));
+    let old = other.pid();
     other.instance.stop(SOON).await;
     assert!(!process_exists(old));
 }
@@ -294,10 +294,6 @@ async fn mount(host: &Host, uuid: &str) -> Running {
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(limit, work).await;
     done.expect("nothing keeps it waiting")
-}
-
-fn pid(plugin: &Running) -> u32 {
-    plugin.instance.process_id().expect("it is a process")
 }
 
 /// A process that does nothing until this is dropped.

@@ -32,10 +32,8 @@ trials!["standing::";
 async fn a_restart_takes_what_stood_by(host: Host) {
     let first = host.launch().await;
     let standby = another(&folder(&first)).await;
-    kill(pid(&first));
-    first.instance.exited().await;
-    let second = host.launch().await;
-    assert_eq!(pid(&second), standby);
+    let second = restarted(&host, &first).await;
+    assert_eq!(second.pid(), standby);
     second.read("echo").await.expect("it answers");
     // And somebody else stands by for the third.
     assert_ne!(another(&folder(&second)).await, standby);
@@ -46,10 +44,8 @@ async fn what_died_while_it_stood_by_is_not_missed(host: Host) {
     let standby = another(&folder(&first)).await;
     kill(standby);
     await_end(standby).await;
-    kill(pid(&first));
-    first.instance.exited().await;
-    let second = host.launch().await;
-    assert_ne!(pid(&second), standby);
+    let second = restarted(&host, &first).await;
+    assert_ne!(second.pid(), standby);
     second.read("echo").await.expect("it answers");
 }
 
@@ -58,10 +54,8 @@ async fn what_lost_its_folder_while_it_stood_by_is_not_taken(host: Host) {
     let standby = another(&folder(&first)).await;
     let lost = fs::read_link(format!("/proc/{standby}/cwd")).expect("it lives");
     fs::remove_dir(&lost).expect("it is empty");
-    kill(pid(&first));
-    first.instance.exited().await;
-    let second = host.launch().await;
-    assert_ne!(pid(&second), standby);
+    let second = restarted(&host, &first).await;
+    assert_ne!(second.pid(), standby);
     await_end(standby).await;
 }
 
@@ -69,7 +63,7 @@ async fn a_plugin_of_other_limits_leaves_it_alone(host: Host) {
     let first = host.launch().await;
     let standby = another(&folder(&first)).await;
     let other = host.launch_plan(with_processes(&host, 99)).await;
-    assert_ne!(pid(&other.expect("it starts")), standby);
+    assert_ne!(other.expect("it starts").pid(), standby);
     assert!(process_exists(standby));
 }
 
@@ -86,7 +80,7 @@ async fn one_is_made_for_a_plugin_that_is_expected(host: Host) {
     anyone(&folder, |process| ![known, made].contains(&process)).await;
     assert_eq!(standing_by(&folder).len(), 3);
     let plugin = host.launch_plan(plan).await.expect("it starts");
-    assert_eq!(pid(&plugin), made);
+    assert_eq!(plugin.pid(), made);
     assert!(process_exists(known));
 }
 
@@ -131,6 +125,12 @@ async fn what_stands_by_ends_when_nothing_more_is_launched(host: Host) {
     assert!(standing_by(&folder).is_empty());
 }
 
+async fn restarted(host: &Host, plugin: &Running) -> Running {
+    kill(plugin.pid());
+    plugin.instance.exited().await;
+    host.launch().await
+}
+
 fn expect(host: &Host, plan: &LaunchPlan) {
     host.driver.expect(Needs {
         limits: &plan.limits,
@@ -149,7 +149,7 @@ fn with_processes(host: &Host, processes: usize) -> LaunchPlan {
 
 /// Where a driver makes the folders of its processes, by which they are known from those of other tests.
 fn folder(plugin: &Running) -> PathBuf {
-    let own = fs::read_link(format!("/proc/{}/cwd", pid(plugin))).expect("it lives");
+    let own = fs::read_link(format!("/proc/{}/cwd", plugin.pid())).expect("it lives");
     own.parent().expect("it lies in another").to_owned()
 }
 
@@ -183,8 +183,4 @@ fn stands_by(process: u32, folder: &Path) -> bool {
     let own = fs::read_link(format!("/proc/{process}/cwd"));
     name.is_ok_and(|name| name == "palisade-ready\n")
         && own.is_ok_and(|own| own.parent() == Some(folder))
-}
-
-fn pid(plugin: &Running) -> u32 {
-    plugin.instance.process_id().expect("it is a process")
 }

@@ -116,7 +116,7 @@ pub(crate) async fn each_process_is_a_user_of_its_own(host: Host) {
     let (one, other) = tokio::join!(apart(), apart());
     let [one, other] = [one, other].map(|plugin| plugin.expect("it starts"));
     let users = [&one, &other].map(|plugin| {
-        let pid = plugin.instance.process_id().expect("it is a process");
+        let pid = plugin.pid();
         let process = std::fs::metadata(format!("/proc/{pid}")).expect("it lives");
         (process.uid(), process.gid())
     });

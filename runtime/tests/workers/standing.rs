@@ -9,7 +9,6 @@ use palisade_runtime::Workers;
 use palisade_runtime::worker::{
     Execution, Layer, ProcessExit, Sandbox, SpawnedProcess, Standby, Surroundings,
 };
-
 use rustix::thread::CapabilitySet;
 
 use super::{SERVER_VARIABLE, await_end, block_on, line, read, shell, start};

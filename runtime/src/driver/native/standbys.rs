@@ -52,7 +52,6 @@ pub(super) struct Ready {
     pub(super) directory: RunDir,
     /// What its walls let it see of the machine.
     sees: MachineFiles,
-    network: bool,
 }
 
 impl Standbys {
@@ -77,8 +76,7 @@ impl Standbys {
         {
             return Ok(ready);
         }
-        let image = sandbox.as_file.then(|| program.sealed().as_fd());
-        self.make(sandbox, image).await
+        self.make(sandbox, Some(program.sealed().as_fd())).await
     }
 
     /// Has one stand by for the next start, once the last one has settled.
@@ -131,8 +129,7 @@ impl Standbys {
             user: self.users.next(),
             ..walls.clone()
         };
-        let network = sandbox.network;
-        let sees = MachineFiles::found(network);
+        let sees = MachineFiles::of_now(sandbox.network);
         let directory = self.run_dirs.create(sandbox.own_user())?;
         let surroundings = command::surroundings(&directory, sandbox);
         let standby = self.workers.stand_by(surroundings, image).await?;
@@ -140,7 +137,6 @@ impl Standbys {
             standby,
             directory,
             sees,
-            network,
         })
     }
 
@@ -155,7 +151,7 @@ impl Ready {
     fn is_fit(&self) -> bool {
         !self.standby.process().has_died()
             && self.directory.is_there()
-            && self.sees == MachineFiles::found(self.network)
+            && self.sees.are_those_of_now()
     }
 }
 

@@ -54,23 +54,32 @@ pub(super) fn readable(network: bool) -> impl Iterator<Item = &'static str> {
 }
 
 /// Which files these are now: a process sees those that were there when its walls went up, whatever takes their place.
-#[derive(PartialEq, Eq)]
-pub struct MachineFiles(Vec<Option<(u64, u64)>>);
+pub struct MachineFiles {
+    network: bool,
+    found: Vec<Option<(u64, u64)>>,
+}
 
 impl MachineFiles {
     /// Of a process that may use the network, or of one that may not.
-    pub fn found(network: bool) -> Self {
-        Self::at(LIBRARIES.iter().copied().chain(readable(network)))
+    pub fn of_now(network: bool) -> Self {
+        Self {
+            network,
+            found: numbers(LIBRARIES.iter().copied().chain(readable(network))),
+        }
     }
 
-    fn at(paths: impl Iterator<Item = impl AsRef<Path>>) -> Self {
-        let number = |file: Metadata| (file.dev(), file.ino());
-        Self(
-            paths
-                .map(|path| fs::metadata(path).ok().map(number))
-                .collect(),
-        )
+    /// Whether none of them was replaced since.
+    pub fn are_those_of_now(&self) -> bool {
+        self.found == Self::of_now(self.network).found
     }
+}
+
+/// Device and number of each, as far as it is there.
+fn numbers(paths: impl Iterator<Item = impl AsRef<Path>>) -> Vec<Option<(u64, u64)>> {
+    let number = |file: Metadata| (file.dev(), file.ino());
+    paths
+        .map(|path| fs::metadata(path).ok().map(number))
+        .collect()
 }
 
 /// Where a process finds itself as a file, when it is to.
@@ -86,7 +95,7 @@ mod tests {
         let [there, next, absent] =
             ["there", "next", "absent"].map(|name| folder.path().join(name));
         fs::write(&there, "nameserver 192.0.2.1").unwrap();
-        let seen = || MachineFiles::at([&there, &absent].into_iter());
+        let seen = || numbers([&there, &absent].into_iter());
         let before = seen();
         fs::write(&there, "nameserver 192.0.2.2").unwrap();
         assert!(
@@ -99,6 +108,6 @@ mod tests {
         let renamed = seen();
         fs::write(&absent, "").unwrap();
         assert!(renamed != seen());
-        assert!(MachineFiles::found(true) == MachineFiles::found(true));
+        assert!(MachineFiles::of_now(true).are_those_of_now());
     }
 }
