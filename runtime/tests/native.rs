@@ -65,8 +65,8 @@ use walls::{
     a_network_is_there_for_who_was_granted_it, a_plugin_has_no_privilege_on_any_thread,
     a_plugin_reaches_nothing_that_it_was_not_given,
     a_plugin_that_executes_itself_finds_itself_if_that_is_granted,
-    a_protection_that_is_required_and_lacking_is_a_refusal, each_process_is_a_user_of_its_own,
-    memory_over_the_limit_ends_the_process_and_says_so,
+    a_plugin_that_wakes_interrupts_nobody, a_protection_that_is_required_and_lacking_is_a_refusal,
+    each_process_is_a_user_of_its_own, memory_over_the_limit_ends_the_process_and_says_so,
     threads_over_the_limit_are_refused_to_it_alone,
     what_it_writes_to_the_temporary_folder_is_its_own,
 };
@@ -140,6 +140,7 @@ trials!["";
     a_plugin_reaches_nothing_that_it_was_not_given,
     a_network_is_there_for_who_was_granted_it,
     a_plugin_has_no_privilege_on_any_thread,
+    a_plugin_that_wakes_interrupts_nobody,
     each_process_is_a_user_of_its_own,
     memory_over_the_limit_ends_the_process_and_says_so,
     threads_over_the_limit_are_refused_to_it_alone,

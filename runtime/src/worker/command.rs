@@ -194,6 +194,7 @@ impl<'a> Birth<'a> {
             set_limit(*limit, *value).map_err(at("resource limit"))?;
         }
         forget_signal_handling();
+        self.wait_its_turn();
         self.wall_in()?;
         die_with(&self.spawner).map_err(at("parent's death"))?;
         chdir(self.start.directory.as_deref().unwrap_or("/")).map_err(at("working directory"))?;
@@ -239,6 +240,24 @@ impl<'a> Birth<'a> {
             gate::refuse(gate.as_fd(), fault);
         }
         FAILED
+    }
+
+    /// A plugin that wakes interrupts nobody: it gets its share of the processors all the same, when whoever runs has done
+    /// what it was about. Otherwise it interrupts the server after each write that wakes it, and its threads each other.
+    fn wait_its_turn(&self) {
+        if let Purpose::StandBy { .. } = &self.purpose {
+            let priority = 0_i32; // the only one that this policy has
+            // SAFETY: the number outlives the call. Called directly, because some C libraries refuse to. A server that
+            // itself runs only when nothing else does may not ask for this, and then its plugins go on as it does.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_sched_setscheduler,
+                    0,
+                    libc::SCHED_BATCH,
+                    &raw const priority,
+                )
+            };
+        }
     }
 
     /// Under its own name, which is for people, and closed to whoever would look into its memory.

@@ -107,6 +107,31 @@ pub(crate) async fn a_plugin_has_no_privilege_on_any_thread(host: Host) {
     assert_eq!(strings(&told["value"]), expected);
 }
 
+pub(crate) async fn a_plugin_that_wakes_interrupts_nobody(host: Host) {
+    let plugin = host.launch().await;
+    // The control: whoever makes nothing of it, as this test, is of the ordinary policy, 0, and so is all it starts.
+    assert_eq!(scheduling_policies(std::process::id()), BTreeSet::from([0]));
+    let of_batches = BTreeSet::from([libc::SCHED_BATCH]);
+    assert_eq!(scheduling_policies(plugin.pid()), of_batches);
+}
+
+/// Of all threads of a process.
+fn scheduling_policies(process: u32) -> BTreeSet<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it lives");
+    let stats =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    // The policy is the 41st field; the second is a name in parentheses.
+    let policy = |stat: String| {
+        stat.rsplit(')')
+            .next()?
+            .split_whitespace()
+            .nth(41 - 3)?
+            .parse()
+            .ok()
+    };
+    stats.filter_map(policy).collect()
+}
+
 pub(crate) async fn each_process_is_a_user_of_its_own(host: Host) {
     let apart = || {
         let mut plan = host.plan("uuid-1", &[]);
