@@ -2,9 +2,11 @@
 //! clients, the same machine.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::ensure;
+use palisade_demo::built::peer;
 use palisade_demo::other::Other;
 use palisade_demo::sampler::Effort;
 use palisade_demo::served::Served;
@@ -12,8 +14,9 @@ use palisade_demo::served::Served;
 use crate::load::{Ask, CLIENTS, Cell, Way, drive};
 use crate::table::{table, times};
 
-/// What was measured of one question: the other server, and this one.
+/// What was measured of one plugin and one question: the other server, and this one.
 struct Pair {
+    way: Way,
     ask: Ask,
     cells: [[Cell; CLIENTS.len()]; 2],
 }
@@ -21,7 +24,7 @@ struct Pair {
 /// What was measured.
 pub struct Beside {
     other: Other,
-    pairs: [Pair; 2],
+    pairs: Vec<Pair>,
 }
 
 /// Measures both in interleaved rounds.
@@ -34,29 +37,22 @@ pub async fn compare(other: Other, effort: Effort) -> anyhow::Result<Beside> {
         0..=2 => (1, Duration::from_millis(20)),
         _ => (12, Duration::from_millis(400)),
     };
-    let plugin = other.plugin();
-    ensure!(
-        plugin.exists(),
-        "{} is not built: `cargo xtask test` does, where Go is installed",
-        plugin.display()
-    );
-    let ours = Served::start(std::slice::from_ref(&plugin))?;
+    let ours = Served::start(&files(other)?)?;
     let theirs = other.start(ours.plugins()).await?;
-    let way = Way::through_both(plugin);
     let servers = [theirs.address(), ours.address()];
-    for server in servers {
-        way.mount(server, &ours).await?;
+    let mut pairs = Vec::new();
+    for mock in other.mocks() {
+        let way = Way::through_both(mock);
+        for server in servers {
+            way.mount(server, &ours).await?;
+        }
+        pairs.extend([Ask::Read, Ask::Write].map(|ask| Pair::of(way.clone(), ask)));
     }
-    let mut pairs = [Ask::Read, Ask::Write].map(|ask| Pair {
-        ask,
-        cells: Default::default(),
-    });
     for _ in 0..rounds {
-        for pair in &mut pairs {
+        for Pair { way, ask, cells } in &mut pairs {
             for (number, clients) in CLIENTS.iter().enumerate() {
-                for (server, cells) in servers.iter().zip(&mut pair.cells) {
-                    let cell = &mut cells[number];
-                    drive(*server, &way, pair.ask, *clients, slice, cell).await?;
+                for (server, cells) in servers.iter().zip(&mut *cells) {
+                    drive(*server, way, *ask, *clients, slice, &mut cells[number]).await?;
                 }
             }
         }
@@ -64,7 +60,29 @@ pub async fn compare(other: Other, effort: Effort) -> anyhow::Result<Beside> {
     Ok(Beside { other, pairs })
 }
 
+/// The executables of its plugins.
+fn files(other: Other) -> anyhow::Result<Vec<PathBuf>> {
+    let files = other.mocks().iter().map(|mock| {
+        let file = peer(mock);
+        ensure!(
+            file.exists(),
+            "{} is not built: `cargo xtask test` does, where Go is installed",
+            file.display()
+        );
+        Ok(file)
+    });
+    files.collect()
+}
+
 impl Pair {
+    fn of(way: Way, ask: Ask) -> Self {
+        Self {
+            way,
+            ask,
+            cells: Default::default(),
+        }
+    }
+
     /// How many times the other's rate, and what part of its p50.
     fn ratio(&self, number: usize) -> String {
         let [other, ours] = &self.cells;
@@ -77,14 +95,14 @@ impl Pair {
 impl fmt::Display for Beside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = table([
-            "the mock of its SDK: requests per second / p50 / p99",
+            "over HTTP: requests per second / p50 / p99",
             "1 client",
             "8 clients",
             "64 clients",
         ]);
         let other = self.other.title();
         for pair in &self.pairs {
-            let what = pair.ask;
+            let what = format!("{} of {}", pair.ask, pair.way.label);
             for (server, cells) in [other, "this server"].iter().zip(&pair.cells) {
                 let [one, eight, many] = cells.each_ref().map(ToString::to_string);
                 table.add_row([format!("{what}: {server}"), one, eight, many]);

@@ -20,8 +20,9 @@ use palisade_demo::served::Served;
 pub(crate) const CLIENTS: [usize; 3] = [1, 8, 64];
 
 /// One way to run a plugin that keeps a value.
+#[derive(Clone)]
 pub(crate) struct Way {
-    label: &'static str,
+    pub(crate) label: &'static str,
     /// Its entry, and where it is mounted.
     name: &'static str,
     /// None for the engine that is linked in.
@@ -226,11 +227,11 @@ async fn keep_asking(
 
 impl Way {
     /// The mock plugin of an SDK, one process for all, as any server of the family runs it.
-    pub(crate) fn through_both(file: PathBuf) -> Self {
+    pub(crate) fn through_both(mock: &'static str) -> Self {
         Self {
-            label: "mock of an SDK",
-            name: "mock",
-            file: Some(file),
+            label: mock,
+            name: mock,
+            file: Some(peer(mock)),
             args: &["-multiplex"],
             isolation: None,
             path: MOCK.0,

@@ -16,8 +16,9 @@ const RELEASE: &str = "--release";
 const VAULT: &str = "vault";
 const OPENBAO: &str = "openbao";
 
-/// The plugin through which OpenBao is asked.
-const OPENBAO_MOCK: &str = "bao-mock";
+/// The plugins through which OpenBao is asked, and the last of them through which Vault is.
+const BAO_MOCK: &str = "bao-mock";
+const VAULT_MOCK: &str = "vault-mock";
 
 /// Builds what is missing and prints the figures: with all cores, then with both ends of every call on one; or those of
 /// the parts that are named, with all cores. With `--release` the server under load is the one that is shipped.
@@ -59,15 +60,16 @@ pub(crate) fn smoke() -> Result<()> {
     measure("run it briefly on one core", &pinned, None)
 }
 
-/// The same of what measures beside OpenBao, where the tests built the plugin that is asked.
+/// The same of what measures beside OpenBao, where the tests built the plugins that are asked.
 ///
 /// # Errors
 ///
 /// As [`smoke`].
 pub(crate) fn smoke_beside_openbao() -> Result<()> {
-    match peers().join(OPENBAO_MOCK).exists() {
-        true => measure("run it briefly beside OpenBao", &["--smoke", OPENBAO], None),
-        false => Ok(()),
+    let built = [BAO_MOCK, VAULT_MOCK].map(|mock| peers().join(mock).exists());
+    match built {
+        [true, true] => measure("run it briefly beside OpenBao", &["--smoke", OPENBAO], None),
+        _ => Ok(()),
     }
 }
 
@@ -86,19 +88,19 @@ fn build_release() -> Result<PathBuf> {
 
 /// Vault's core and the plugin that it is asked by, both with Go.
 fn build_vault() -> Result<()> {
-    build_mock("vault-mock")?;
+    build_mock(VAULT_MOCK)?;
     step(
         "build Vault's core with Go (some minutes, and some hundred megabytes of modules, the first time)",
         go_build("vault-core", "benches/vault-core", ".")?,
     )
 }
 
-/// OpenBao as it is released, and the plugin that it is asked by.
+/// OpenBao as it is released, and the plugins that it is asked by.
 fn fetch_openbao() -> Result<()> {
     registry::OPENBAO
         .set_up()?
         .context("there is nothing to compare with")?;
-    build_mock(OPENBAO_MOCK)
+    [BAO_MOCK, VAULT_MOCK].into_iter().try_for_each(build_mock)
 }
 
 /// A plugin on the SDK of another server, as the interoperability tests build it too.

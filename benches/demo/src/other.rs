@@ -46,12 +46,12 @@ impl Other {
         }
     }
 
-    /// The plugin that is asked: the mock of its own SDK.
-    pub fn plugin(self) -> PathBuf {
-        peer(match self {
-            Self::VaultCore => "vault-mock",
-            Self::OpenBao => "bao-mock",
-        })
+    /// The plugins that are asked, which are peers: the mock of its own SDK, and of another that it runs.
+    pub fn mocks(self) -> &'static [&'static str] {
+        match self {
+            Self::VaultCore => &["vault-mock"],
+            Self::OpenBao => &["bao-mock", "vault-mock"],
+        }
     }
 
     /// Starts it with this plugin directory, and waits until it answers.
