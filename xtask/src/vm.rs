@@ -53,6 +53,9 @@ const FOLDERS: [&str; 9] = [
     "proc", "sys", "dev", "tmp", "run", "root", "etc", "bin", "usr/bin",
 ];
 
+/// The superuser, and an ordinary one.
+const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nplain:x:1000:1000:plain:/tmp:/bin/sh\n";
+
 /// The peers in Go are built already, outside.
 const GO: &str = "#!/bin/sh\necho \"go as it was outside\"\n";
 
@@ -206,9 +209,9 @@ fn take_system(tree: &Tree) -> Result<()> {
     symlink(&shell, tree.at("/bin/sh"))?;
     for (path, text, mode) in [
         ("/usr/bin/go", GO, 0o755),
-        ("/etc/shadow", "root:*:1::::::\n", 0o600),
-        ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
-        ("/etc/group", "root:x:0:\n", 0o644),
+        ("/etc/shadow", "root:*:1::::::\nplain:*:1::::::\n", 0o600),
+        ("/etc/passwd", USERS, 0o644),
+        ("/etc/group", "root:x:0:\nplain:x:1000:\n", 0o644),
         ("/init", &init()?, 0o755),
     ] {
         tree.write(Path::new(path), text, mode)?;
