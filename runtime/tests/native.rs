@@ -42,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -127,12 +128,14 @@ trials!["";
     dropping_the_handle_kills_the_process,
     what_a_plugin_started_dies_with_it,
     a_plugin_that_says_nothing_is_ended_at_the_deadline,
+    a_plugin_that_speaks_byte_by_byte_is_ended_at_the_deadline,
     a_plugin_that_says_something_else_is_refused,
     a_line_without_end_is_refused,
     a_plugin_that_exits_is_reported_at_once_with_its_last_words,
     a_handshake_without_certificate_is_refused,
     a_socket_elsewhere_is_never_dialled,
     a_socket_that_never_answers_is_a_timeout,
+    a_socket_that_a_process_of_another_session_holds_is_not_used,
     a_plugin_of_another_type_is_refused,
     a_setup_that_fails_keeps_its_text,
     a_setup_that_hangs_is_a_timeout,
@@ -653,6 +656,15 @@ async fn a_plugin_that_says_nothing_is_ended_at_the_deadline(host: Host) {
     }
 }
 
+async fn a_plugin_that_speaks_byte_by_byte_is_ended_at_the_deadline(host: Host) {
+    match host.launch_part("drip").await {
+        LaunchError::Timeout {
+            step: "handshake", ..
+        } => {}
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn a_plugin_that_says_something_else_is_refused(host: Host) {
     let error = host.launch_part("garbage").await;
     assert_eq!(error.kind(), ErrorKind::LaunchFailed);
@@ -708,6 +720,18 @@ async fn a_socket_that_never_answers_is_a_timeout(host: Host) {
     }
 }
 
+async fn a_socket_that_a_process_of_another_session_holds_is_not_used(host: Host) {
+    let error = host.launch_part("held-elsewhere").await.to_string();
+    assert!(error.contains("held by another process"), "{error}");
+    // The control: a child in the plugin's own session is the plugin, and is waited for.
+    match host.launch_part("held-by-a-child").await {
+        LaunchError::Timeout {
+            step: "connection", ..
+        } => {}
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn a_plugin_of_another_type_is_refused(host: Host) {
     match host.launch_part("serve-auth").await {
         LaunchError::Type {
@@ -737,7 +761,6 @@ async fn a_setup_that_hangs_is_a_timeout(host: Host) {
 }
 
 async fn a_launch_that_is_given_up_leaves_no_process(host: Host) {
-    let before = children_of(host.workers.process_id().expect("there is a spawner"));
     let mut plan = host.plan("uuid-1", &[]);
     plan.process.args = vec!["hang".to_owned(), "given-up".to_owned()];
     let launch = host.driver.launch(plan);
@@ -746,19 +769,7 @@ async fn a_launch_that_is_given_up_leaves_no_process(host: Host) {
             .await
             .is_err()
     );
-    let start = Instant::now();
-    loop {
-        let now = children_of(host.workers.process_id().expect("there is a spawner"));
-        let left = now
-            .iter()
-            .filter(|pid| !before.contains(pid))
-            .any(|pid| arguments_of(*pid).contains("given-up"));
-        if !left {
-            return;
-        }
-        assert!(start.elapsed() < SOON, "it lives on");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    host.await_end_of("given-up").await;
 }
 
 /// Plays a server: starts a plugin, tells its number, and waits to be killed.
@@ -869,12 +880,32 @@ impl Host {
     }
 
     async fn launch_part(&self, part: &str) -> LaunchError {
+        self.launch_refused(&[part]).await
+    }
+
+    /// A launch that fails, and leaves no process.
+    async fn launch_refused(&self, args: &[&str]) -> LaunchError {
+        static LAUNCHES: AtomicUsize = AtomicUsize::new(0);
         let mut plan = self.plan("uuid-1", &[]);
-        plan.process.args = vec![part.to_owned()];
-        self.launch_plan(plan)
-            .await
-            .err()
-            .expect("it does not start")
+        let word = format!("launch-{}.", LAUNCHES.fetch_add(1, Ordering::Relaxed));
+        let words = args.iter().copied().chain([word.as_str()]);
+        plan.process.args = words.map(str::to_owned).collect();
+        let outcome = self.launch_plan(plan).await;
+        self.await_end_of(&word).await;
+        outcome.err().expect("it does not start")
+    }
+
+    /// Returns once there is no process with this word among its arguments.
+    async fn await_end_of(&self, word: &str) {
+        let spawner = self.workers.process_id().expect("there is a spawner");
+        let start = Instant::now();
+        while children_of(spawner)
+            .into_iter()
+            .any(|pid| arguments_of(pid).contains(word))
+        {
+            assert!(start.elapsed() < SOON, "{word} lives on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

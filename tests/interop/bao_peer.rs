@@ -1,7 +1,7 @@
 //! What the host serves to a plugin of the OpenBao SDK: storage of any size, pages, transactions, leases, system view.
 
 use palisade_runtime::contract::{Json, Operation, Request};
-use palisade_tests::{Harness, expect_plugin_error};
+use palisade_tests::{Harness, expect_plugin_error, logged};
 use serde_json::{Value, json};
 
 use crate::peers::{BAO_PEERS, Peer, cases, mount};
@@ -19,6 +19,8 @@ cases! {
     the_second_of_two_transactions_on_one_key_fails,
     a_lease_and_its_internal_data_come_back_as_they_went,
     the_system_view_answers,
+    a_transaction_for_reading_reads_and_does_not_write,
+    what_it_logs_and_prints_is_in_the_log,
     its_environment_is_what_the_protocol_needs,
     a_policy_that_nobody_made_is_refused_in_openbaos_words,
 }
@@ -130,6 +132,41 @@ async fn the_system_view_answers(h: Harness, peer: Peer) {
     assert!(answer["max_lease_ttl"].as_i64() >= answer["default_lease_ttl"].as_i64());
     assert_eq!(answer["caching_disabled"], false);
     assert_eq!(answer["local_mount"], false);
+    assert_eq!(answer["tainted"], false);
+    assert_eq!(answer["mlock_enabled"], false);
+    // The bits of an active node's consts.ReplicationState: performance primary, and no disaster recovery.
+    assert_eq!(answer["replication_state"], (1 << 5) | (1 << 13));
+    assert_eq!(answer["version"], env!("CARGO_PKG_VERSION"));
+    // This embedder states no cluster, knows nobody, and makes no tokens.
+    let answers = json!({ "cluster_id": "", "entity": null, "groups": [] });
+    assert_eq!(answer["answers"], answers);
+    let refusals = json!({ "wrapped": "responses cannot be wrapped: this server makes no tokens" });
+    assert_eq!(answer["refusals"], refusals);
+}
+
+async fn a_transaction_for_reading_reads_and_does_not_write(h: Harness, peer: Peer) {
+    mount(&h, peer, "p").await;
+    h.write("p/store/a", json!({ "bytes": 1 })).await.unwrap();
+    let answer = h.read("p/snapshot").await.unwrap();
+    assert_eq!(answer["transactional"], true);
+    assert_eq!(answer["keys"], json!(["a"]));
+    for refused in ["put", "delete"] {
+        assert_eq!(answer[refused], "cannot write to readonly storage");
+    }
+    assert_eq!(h.read("p/store/snapshot").await.unwrap(), Value::Null);
+}
+
+async fn what_it_logs_and_prints_is_in_the_log(h: Harness, peer: Peer) {
+    let accessor = mount(&h, peer, "p").await.accessor;
+    let text = |what: &str| json!({ "text": format!("{what} {accessor}") });
+    h.write("p/log", text("a line of hclog")).await.unwrap();
+    let line = logged(&format!("a line of hclog {accessor}")).await;
+    assert!(line.starts_with("WARN message=the peer speaks"), "{line}");
+    h.write("p/print", text("said aloud")).await.unwrap();
+    for stream in ["stdout", "stderr"] {
+        let line = logged(&format!("said aloud {accessor} on {stream}")).await;
+        assert!(line.contains(&format!("stream={stream}")), "{line}");
+    }
 }
 
 async fn its_environment_is_what_the_protocol_needs(h: Harness, peer: Peer) {

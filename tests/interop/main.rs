@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     // First of all: in a worker process this does not return.
     let workers = palisade_runtime::enter_worker();
     palisade_tests::workers_for_all_tests(workers);
+    palisade_tests::keep_what_is_logged();
     let arguments = Arguments::from_args();
     let has_go = arguments.list || peers::build();
     let cases = FILES.iter().copied().flatten();

@@ -7,6 +7,7 @@ mod expect;
 mod guest;
 mod harness;
 mod language;
+mod logged;
 mod mode;
 mod process;
 
@@ -14,5 +15,6 @@ pub use expect::{Outcome, expect_kind, expect_plugin_error};
 pub use guest::Guest;
 pub use harness::{Harness, Setup, texts, workers_for_all_tests};
 pub use language::Language;
+pub use logged::{keep_what_is_logged, logged};
 pub use mode::Mode;
 pub use process::reaped;

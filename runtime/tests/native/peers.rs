@@ -254,8 +254,5 @@ async fn fake(host: &Host, flaw: &str) -> Running {
 
 /// Why it did not start; nothing of it is left.
 async fn refused(host: &Host, args: &[&str]) -> LaunchError {
-    let mut plan = host.plan("uuid-1", &[]);
-    plan.process.args = args.iter().map(|&word| word.to_owned()).collect();
-    let error = host.launch_plan(plan).await.err();
-    error.expect("it does not start")
+    host.launch_refused(args).await
 }

@@ -7,8 +7,8 @@
 )]
 
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::process::{Command, ExitCode};
+use std::io::{Read as _, Write as _};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -41,6 +41,7 @@ pub(crate) fn run() -> ExitCode {
             serve(Arc::new(TestPlugin(PluginType::Secret)))
         }
         "hang" => park(),
+        "drip" => drip(),
         "garbage" => say_and_park(b"hello, I am a plugin\x1b[31m\n"),
         "endless" => say_and_park(&vec![b'x'; 70_000]),
         "exit" => {
@@ -49,6 +50,13 @@ pub(crate) fn run() -> ExitCode {
         }
         "no-certificate" => greet(own_socket(), None),
         "elsewhere" => greet(decoy(), Some(&identity())),
+        "held-by-a-child" => have_it_held("hold"),
+        "held-elsewhere" => have_it_held("hold-alone"),
+        "hold" => hold(),
+        "hold-alone" => {
+            rustix::process::setsid().expect("it leads no group yet");
+            hold()
+        }
         "silent" => greet(own_socket(), Some(&identity())),
         "line" => say_and_park(format!("{}\n", argument(2)).as_bytes()),
         "token" => want_a_token(),
@@ -83,6 +91,16 @@ fn park() -> ! {
     }
 }
 
+/// A line that is never done, of which something always comes.
+fn drip() -> ! {
+    let mut stdout = std::io::stdout();
+    loop {
+        // It goes on when nobody listens any more: it has to be ended.
+        let _ = stdout.write_all(b"1").and_then(|()| stdout.flush());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn say_and_park(bytes: &[u8]) -> ! {
     let mut stdout = std::io::stdout();
     stdout
@@ -113,6 +131,25 @@ fn own_socket() -> Address {
     let path = std::path::Path::new(&folder).join("plugin1");
     std::mem::forget(std::os::unix::net::UnixListener::bind(&path).expect("the folder is ours"));
     Address::Unix(path)
+}
+
+/// A socket where it should be, which another process holds; the handshake is this one's.
+fn have_it_held(part: &str) -> ExitCode {
+    let mut holder = Command::new("/proc/self/exe")
+        .arg(part)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it can start itself");
+    let mut held = holder.stdout.take().expect("it was asked for");
+    held.read_exact(&mut [0]).expect("it says when it is there");
+    let folder = std::env::var("PLUGIN_UNIX_SOCKET_DIR").expect("the host sets it");
+    let path = std::path::Path::new(&folder).join("plugin1");
+    greet(Address::Unix(path), Some(&identity()))
+}
+
+fn hold() -> ! {
+    own_socket();
+    say_and_park(b"!")
 }
 
 /// A socket that the test listens on.

@@ -126,24 +126,31 @@ impl rustls::server::ResolvesServerCert for Stolen {
 
 #[test]
 fn the_pinned_certificate_without_its_key_is_refused() {
-    let (a, b, thief) = (ours(), ours(), ours());
-    let provider = provider();
-    let key = provider
-        .key_provider
-        .load_private_key(thief.private_key())
-        .expect("a key");
-    let stolen = Stolen(Arc::new(rustls::sign::CertifiedKey::new(b.chain(), key)));
-    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_client_cert_verifier(PinnedPeer::new(a.certificate().clone(), &provider))
-        .with_cert_resolver(Arc::new(stolen));
-    server.alpn_protocols = alpn();
-    let client = client_config(&a, b.certificate()).expect("a client");
-    assert_eq!(
-        handshake(client, server),
-        Err(rustls::CertificateError::BadSignature.into())
-    );
+    for (a, b, thief) in [(ours(), ours(), ours()), (ours(), gos(), gos())] {
+        let provider = provider();
+        let sign = |keys: &Identity| {
+            let key = keys.private_key();
+            let key = provider.key_provider.load_private_key(key);
+            Arc::new(rustls::sign::CertifiedKey::new(
+                b.chain(),
+                key.expect("a key"),
+            ))
+        };
+        let shown_with = |keys| {
+            let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_client_cert_verifier(PinnedPeer::new(a.certificate().clone(), &provider))
+                .with_cert_resolver(Arc::new(Stolen(sign(keys))));
+            server.alpn_protocols = alpn();
+            let client = client_config(&a, b.certificate()).expect("a client");
+            handshake(client, server)
+        };
+        let refused = rustls::CertificateError::BadSignature.into();
+        assert_eq!(shown_with(&thief), Err(refused));
+        // The control: its owner is let in.
+        assert_eq!(shown_with(&b), Ok(ProtocolVersion::TLSv1_3));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 
@@ -16,6 +17,7 @@ func (b *backend) systemPaths() []*framework.Path {
 		}, b.system),
 		at("environment", nil, b.environment),
 		at("log", map[string]*framework.FieldSchema{"text": {Type: framework.TypeString}}, b.log),
+		at("print", map[string]*framework.FieldSchema{"text": {Type: framework.TypeString}}, b.print),
 		at("password", map[string]*framework.FieldSchema{"policy": {Type: framework.TypeString}}, b.password),
 	}
 }
@@ -61,6 +63,14 @@ func (b *backend) environment(context.Context, *logical.Request, *framework.Fiel
 
 func (b *backend) log(_ context.Context, _ *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
 	b.Logger().Warn("the peer speaks", "text", fields.Get("text"))
+	return nil, nil
+}
+
+// print says it where programs do, which go-plugin carries to the host.
+func (b *backend) print(_ context.Context, _ *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
+	text := fields.Get("text")
+	fmt.Fprintln(os.Stdout, text, "on stdout")
+	fmt.Fprintln(os.Stderr, text, "on stderr")
 	return nil, nil
 }
 
