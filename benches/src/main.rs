@@ -66,7 +66,12 @@ fn measure(arguments: &[String]) -> anyhow::Result<()> {
         pin_to_one_core().context("this process could not be pinned to one core")?;
     }
     let workers = palisade_runtime::enter_worker();
-    let threads = threads()?;
+    // On one core a second thread would only wait for the first; without one, whoever asks waits for sockets itself, as
+    // a server's threads do.
+    let threads = match pinned {
+        true => Builder::new_current_thread().enable_all().build()?,
+        false => threads()?,
+    };
     for (part, is_usual) in PARTS {
         if named.contains(&part) || (named.is_empty() && is_usual) {
             let figures = threads.block_on(Box::pin(figures(part, &workers, effort)))?;

@@ -50,16 +50,18 @@ fn faults_of_checklist(tree: &Tree, document: &str, letter: char) -> Faults {
             .and_then(|rest| rest.strip_prefix(letter));
         number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
+    let bars = |line: &str| line.matches('|').count();
+    let header = text.lines().find(|line| line.starts_with("|---"));
+    let width = header.map_or(0, bars);
     let rows = text.lines().filter(is_item);
-    rows.flat_map(|row| faults_of_item(tree, document, row))
+    rows.flat_map(|row| faults_of_item(tree, document, row, bars(row) == width))
         .collect()
 }
 
-fn faults_of_item(tree: &Tree, document: &str, row: &str) -> Faults {
+fn faults_of_item(tree: &Tree, document: &str, row: &str, is_whole: bool) -> Faults {
     let item = row.split_whitespace().nth(1).unwrap_or_default();
     let held_by = row.trim_end_matches(['|', ' ']).rsplit('|').next();
-    let columns = row.matches('|').count() - 1;
-    if columns != 3 || held_by.is_none_or(|cell| cell.trim().is_empty() || row.ends_with("| |")) {
+    if !is_whole || held_by.is_none_or(|cell| cell.trim().is_empty() || row.ends_with("| |")) {
         return vec![format!("{document} does not say what holds {item}")];
     }
     let mut file = None;

@@ -42,7 +42,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if !parts.is_empty() {
         return Ok(());
     }
-    let pinned = ["--pinned", "calls", "launches"];
+    let pinned = ["--pinned", "calls", "peers", "launches"];
     measure("measure calls and starts on one core", &pinned, None)
 }
 

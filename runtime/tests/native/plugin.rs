@@ -144,7 +144,10 @@ fn have_it_held(part: &str) -> ExitCode {
     held.read_exact(&mut [0]).expect("it says when it is there");
     let folder = std::env::var("PLUGIN_UNIX_SOCKET_DIR").expect("the host sets it");
     let path = std::path::Path::new(&folder).join("plugin1");
-    greet(Address::Unix(path), Some(&identity()))
+    greet(Address::Unix(path), Some(&identity()));
+    // Not before both are ended.
+    drop(holder.wait());
+    ExitCode::FAILURE
 }
 
 fn hold() -> ! {
@@ -272,6 +275,8 @@ impl Backend for TestBackend {
             "write" => answer(json!(
                 std::fs::write(told::<String>(&request)?, "x").is_ok()
             )),
+            "fill" => answer(json!(fill_temporary_folder())),
+            "change-itself" => answer(json!(changed_itself())),
             "execute-itself" => answer(json!(executed_itself())),
             _ => Err(PluginError::unsupported_path()),
         }
@@ -442,6 +447,40 @@ fn executed_itself() -> Option<String> {
     let output = again.arg("itself").env(PLUGIN_VARIABLE, "").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.trim().to_owned())
+}
+
+/// Ways in which this process changed the file that it finds itself as.
+fn changed_itself() -> Vec<&'static str> {
+    let Ok(path) = std::env::current_exe() else {
+        return vec!["it is gone"];
+    };
+    let other = "/tmp/other";
+    std::fs::write(other, "something else").expect("the folder is its own");
+    let truncated = std::fs::OpenOptions::new().write(true).open(&path);
+    let deeds = [
+        ("write", truncated.is_ok()),
+        ("replace", std::fs::rename(other, &path).is_ok()),
+        ("copy over", std::fs::copy("/tmp/other", &path).is_ok()),
+        ("remove", std::fs::remove_file(&path).is_ok()),
+        (
+            "make executable files beside it",
+            std::fs::write("/other", "").is_ok(),
+        ),
+    ];
+    deeds
+        .into_iter()
+        .filter(|(_, done)| *done)
+        .map(|(deed, _)| deed)
+        .collect()
+}
+
+/// How many mebibytes its temporary folder took, of 64.
+fn fill_temporary_folder() -> usize {
+    let mut file = std::fs::File::create("/tmp/fill").expect("the folder is its own");
+    let mebibyte = vec![1; 1 << 20];
+    (0..64)
+        .take_while(|_| file.write_all(&mebibyte).is_ok())
+        .count()
 }
 
 /// Takes and touches so many mebibytes.

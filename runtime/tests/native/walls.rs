@@ -199,6 +199,9 @@ pub(crate) async fn what_it_writes_to_the_temporary_folder_is_its_own(host: Host
         .await;
     assert_eq!(told.expect("it answers")["value"], true);
     assert!(!std::path::Path::new(&name).exists());
+    let filled = plugin.read("fill").await.expect("it answers");
+    // There are 16 MiB, a part of which it has used.
+    assert_eq!(filled["value"], 15);
 }
 
 pub(crate) async fn a_plugin_that_executes_itself_finds_itself_if_that_is_granted(host: Host) {
@@ -211,12 +214,10 @@ pub(crate) async fn a_plugin_that_executes_itself_finds_itself_if_that_is_grante
         .await;
     assert_eq!(told.expect("it answers")["value"], serde_json::Value::Null);
     plan.process.re_executes = true;
-    let told = host
-        .launch_plan(plan)
-        .await
-        .expect("it starts")
-        .read("execute-itself")
-        .await;
+    let plugin = host.launch_plan(plan).await.expect("it starts");
+    let changed = plugin.read("change-itself").await.expect("it answers");
+    assert_eq!(changed["value"], serde_json::json!([]));
+    let told = plugin.read("execute-itself").await;
     assert_eq!(told.expect("it answers")["value"], "the same executable");
 }
 
