@@ -891,8 +891,9 @@ impl Host {
         let words = args.iter().copied().chain([word.as_str()]);
         plan.process.args = words.map(str::to_owned).collect();
         let outcome = self.launch_plan(plan).await;
+        let error = outcome.err().expect("it does not start");
         self.await_end_of(&word).await;
-        outcome.err().expect("it does not start")
+        error
     }
 
     /// Returns once there is no process with this word among its arguments.

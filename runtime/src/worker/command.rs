@@ -247,8 +247,10 @@ impl<'a> Birth<'a> {
     fn wait_its_turn(&self) {
         if let Purpose::StandBy { .. } = &self.purpose {
             let priority = 0_i32; // the only one that this policy has
-            // SAFETY: the number outlives the call. Called directly, because some C libraries refuse to. A server that
-            // itself runs only when nothing else does may not ask for this, and then its plugins go on as it does.
+            // Called directly, because musl's function refuses to. A server that may not ask for it, such as one that
+            // runs only when nothing else does, has plugins that go on as it does.
+            //
+            // SAFETY: the kernel reads one number, which outlives the call.
             unsafe {
                 libc::syscall(
                     libc::SYS_sched_setscheduler,

@@ -28,10 +28,10 @@ in_unit() {
 
 # serve_in UNIT PORT USER: a server there, once it has said of its walls in /tmp/status.
 serve_in() {
+    rm -f /tmp/status
+    address=http://127.0.0.1:$2
     in_unit "$1" su -s /bin/sh "$3" -c "exec $DEBUG/palisade server -dev -dev-root-token-id=root \
         -dev-plugin-dir=/plugins -dev-listen-address=127.0.0.1:$2" > /tmp/log 2>&1 &
-    rm -f /tmp/status
-    export BAO_ADDR="http://127.0.0.1:$2" BAO_TOKEN=root
     for second in $(seq 60); do
         palisade status > /tmp/status 2>/dev/null && break
         sleep 1
@@ -39,8 +39,9 @@ serve_in() {
     grep Process /tmp/status || cat /tmp/log
 }
 
+# palisade WORD...: its command line, of the server that was started last.
 palisade() {
-    "$DEBUG/palisade" "$@"
+    BAO_ADDR=$address BAO_TOKEN=root "$DEBUG/palisade" "$@"
 }
 
 # limited UNIT: whether all that control groups do is done there.
