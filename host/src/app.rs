@@ -78,7 +78,8 @@ async fn run(args: args::Server, workers: Workers) -> Result<(), Failure> {
         .code_cache(code_cache)
         .system_facts(facts(&plan, &identity))
         .require_layers(plan.required_layers.clone())
-        .grant_ceiling(plan.grant_ceiling.clone());
+        .grant_ceiling(plan.grant_ceiling.clone())
+        .timeouts(plan.timeouts.clone());
     if let Some(folders) = folders {
         builder = builder.folders(folders);
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use palisade_runtime::catalog::{Custody, PluginDirectory};
-use palisade_runtime::{ErrorKind, FolderRoot, GrantCeiling, Layer};
+use palisade_runtime::{ErrorKind, FolderRoot, GrantCeiling, Layer, Timeouts};
 
 use crate::boolean;
 use crate::env;
@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) required_layers: BTreeSet<Layer>,
     /// What entries may be granted at most.
     pub(crate) grant_ceiling: GrantCeiling,
+    /// How long a lone call to a process is waited for without going to sleep.
+    pub(crate) plugin_busy_wait: Duration,
     /// The address that others reach this server at.
     pub(crate) api_addr: Option<String>,
     /// How much to log.
@@ -135,6 +137,7 @@ impl Config {
         let plugin_folders_root = read_folders_root(root);
         let required_layers = read_layers(root);
         let grant_ceiling = read_ceiling(root);
+        let plugin_busy_wait = read_busy_wait(root);
         let (api_addr, log_level) = (root.text("api_addr"), root.text("log_level"));
         let cluster_name = root.text("cluster_name");
         let default_lease_ttl = root.duration("default_lease_ttl").unwrap_or(LEASE_TTL);
@@ -152,6 +155,7 @@ impl Config {
             custody: custody?,
             required_layers: required_layers?,
             grant_ceiling: grant_ceiling?,
+            plugin_busy_wait,
             api_addr,
             log_level,
             cluster_name,
@@ -275,6 +279,23 @@ fn read_ceiling(root: &mut Section<'_, '_>) -> Option<GrantCeiling> {
     GrantCeiling::stated(&root.texts(NAME)?)
         .map_err(|fault| root.fault(NAME, &fault.to_string()))
         .ok()
+}
+
+/// Longer than any answer for which going to sleep would matter.
+const BUSY_WAIT_MAX: Duration = Duration::from_millis(10);
+
+fn read_busy_wait(root: &mut Section<'_, '_>) -> Duration {
+    const NAME: &str = "plugin_busy_wait";
+    let Some(stated) = root.duration(NAME) else {
+        return Timeouts::default().busy_wait;
+    };
+    if stated > BUSY_WAIT_MAX {
+        root.fault(
+            NAME,
+            &format!("{stated:?} is too long; at most {BUSY_WAIT_MAX:?}, and \"0s\" for none"),
+        );
+    }
+    stated
 }
 
 fn read_storage(kind: &str, section: &mut Section<'_, '_>) -> Option<Storage> {
@@ -464,6 +485,22 @@ mod tests {
         assert_eq!(kind(&good), ErrorKind::PluginDirectory);
         std::os::unix::fs::symlink(folder.path(), &directory).unwrap();
         assert_eq!(kind(&good), ErrorKind::PluginDirectory);
+    }
+
+    #[test]
+    fn a_wait_without_sleep_is_bounded() {
+        let (_folder, good) = installation();
+        let wait = |line: &str| {
+            let config = Config::parse(&format!("{good}\n{line}"));
+            config.map(|config| config.plugin_busy_wait)
+        };
+        assert_eq!(wait("").unwrap(), Timeouts::default().busy_wait);
+        assert_eq!(wait("plugin_busy_wait = \"0s\"").unwrap(), Duration::ZERO);
+        let most = wait("plugin_busy_wait = \"10ms\"").unwrap();
+        assert_eq!(most, BUSY_WAIT_MAX);
+        let faults = wait("plugin_busy_wait = \"11ms\"").unwrap_err();
+        let text = "plugin_busy_wait: 11ms is too long; at most 10ms, and \"0s\" for none";
+        assert_eq!(faults.texts, [text]);
     }
 
     #[test]

@@ -341,6 +341,9 @@ pub struct Timeouts {
     pub drain: Duration,
     /// From the polite request to stop to the kill. Two seconds, as go-plugin hosts wait.
     pub grace: Duration,
+    /// How long a lone call to a process is waited for without going to sleep; zero means never. So much of a processor
+    /// each such call costs at most, and it is paid only while most of those before were answered sooner.
+    pub busy_wait: Duration,
     /// For inspecting a component in its worker.
     pub inspect: Duration,
     /// For compiling a component in its worker.
@@ -366,6 +369,7 @@ impl Default for Timeouts {
             startup_call: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             grace: Duration::from_secs(2),
+            busy_wait: Duration::from_micros(500),
             inspect: Duration::from_secs(10),
             compile: Duration::from_secs(60),
             compile_large: Duration::from_secs(300),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use palisade_runtime::catalog::Custody;
 use palisade_runtime::store::{MemoryStore, RedbStore, Store};
-use palisade_runtime::{ErrorKind, GrantCeiling, Layer};
+use palisade_runtime::{ErrorKind, GrantCeiling, Layer, Timeouts};
 use zeroize::Zeroizing;
 
 use super::code_folder::CodeFolder;
@@ -37,6 +37,7 @@ pub(super) struct Plan {
     pub(super) custody: Custody,
     pub(super) required_layers: BTreeSet<Layer>,
     pub(super) grant_ceiling: GrantCeiling,
+    pub(super) timeouts: Timeouts,
     pub(super) api_addr: Option<String>,
     pub(super) cluster_name: Option<String>,
     pub(super) default_lease_ttl: Duration,
@@ -98,6 +99,7 @@ impl Plan {
             custody,
             required_layers: BTreeSet::new(),
             grant_ceiling: GrantCeiling::default(),
+            timeouts: Timeouts::default(),
             api_addr: None,
             cluster_name: None,
             default_lease_ttl: LEASE_TTL,
@@ -123,6 +125,10 @@ impl Plan {
             custody: config.custody,
             required_layers: config.required_layers,
             grant_ceiling: config.grant_ceiling,
+            timeouts: Timeouts {
+                busy_wait: config.plugin_busy_wait,
+                ..Timeouts::default()
+            },
             api_addr: config.api_addr,
             cluster_name: config.cluster_name,
             default_lease_ttl: config.default_lease_ttl,

@@ -8,6 +8,7 @@
 
 mod bell;
 mod broker;
+mod busy_wait;
 mod call;
 mod channel;
 mod client;

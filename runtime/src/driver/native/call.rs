@@ -8,6 +8,8 @@ use palisade_contract::PluginError;
 use tokio::time::{timeout, timeout_at};
 use tonic::{Code, Response, Status};
 
+use super::busy_wait::BusyWait;
+use super::process::NativeProcess;
 use super::wire::WireError;
 use crate::services::Deadline;
 use crate::worker::{Process, ProcessExit};
@@ -26,6 +28,7 @@ const TEXT_CHARS_MAX: usize = 256;
 pub(super) struct Caller<'a> {
     label: &'a str,
     process: &'a Process,
+    busy_wait: &'a BusyWait,
     /// The most that an answer may have, in bytes.
     response_bytes_max: u64,
     /// The most that its process may hold, in bytes.
@@ -33,10 +36,11 @@ pub(super) struct Caller<'a> {
 }
 
 impl<'a> Caller<'a> {
-    pub(super) fn new(label: &'a str, process: &'a Process, limits: &Limits) -> Self {
+    pub(super) fn new(label: &'a str, process: &'a NativeProcess, limits: &Limits) -> Self {
         Self {
             label,
-            process,
+            process: process.process(),
+            busy_wait: process.busy_wait(),
             response_bytes_max: limits.message_bytes,
             memory_bytes_max: limits.memory_bytes,
         }
@@ -85,7 +89,7 @@ impl Caller<'_> {
         if deadline.left().is_zero() {
             return Err(self.late(deadline));
         }
-        let outcome = timeout_at(deadline.at().into(), self.outcome(call)).await;
+        let outcome = timeout_at(deadline.at().into(), self.busy_wait.of(self.outcome(call))).await;
         match outcome {
             Err(_) => Err(self.late(deadline)),
             Ok(Outcome::Answer(answer)) => Ok(Ok(answer.into_inner())),

@@ -43,7 +43,7 @@ struct Shared {
 
 impl Shared {
     fn caller(&self) -> Caller<'_> {
-        Caller::new(&self.label, self.process.process(), &self.limits)
+        Caller::new(&self.label, &self.process, &self.limits)
     }
 
     fn invalid(&self, fault: impl std::fmt::Display) -> CallError {

@@ -86,7 +86,7 @@ impl NativeInstance {
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller::new(&self.label, self.process().process(), &self.limits)
+        Caller::new(&self.label, self.process(), &self.limits)
     }
 
     /// Tells the plugin which keys other live stores of the mount have committed: there are others while a new generation

@@ -8,6 +8,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::try_join;
 use palisade_protocol::cert::{CertError, Identity};
 
+use super::busy_wait::BusyWait;
 use super::channel::Connection;
 use super::client::ask_multiplexing;
 use super::command;
@@ -30,6 +31,7 @@ use crate::{LaunchError, Timeouts, Workers};
 pub(super) struct Launcher {
     workers: Workers,
     timeouts: Timeouts,
+    busy_wait: Arc<BusyWait>,
     standbys: Arc<Standbys>,
     required: BTreeSet<Layer>,
 }
@@ -39,6 +41,7 @@ impl Launcher {
     pub(super) fn new(workers: Workers, timeouts: Timeouts, required: BTreeSet<Layer>) -> Self {
         Self {
             standbys: Arc::new(Standbys::new(workers.clone())),
+            busy_wait: Arc::new(BusyWait::new(timeouts.busy_wait)),
             required,
             workers,
             timeouts,
@@ -144,7 +147,10 @@ impl Launcher {
             "a process was started"
         );
         self.standbys.restock(walls);
-        let process = NativeProcess::new(process, connection, directory, outputs, times, &plan.log);
+        let (log, busy_wait) = (&plan.log, &self.busy_wait);
+        let process = NativeProcess::new(
+            process, connection, directory, outputs, times, log, busy_wait,
+        );
         Ok((process, version))
     }
 

@@ -9,6 +9,7 @@ use palisade_protocol::plugin::grpc_controller_client::GrpcControllerClient;
 use tokio::time::{Instant, timeout_at};
 
 use super::broker::Broker;
+use super::busy_wait::BusyWait;
 use super::channel::Connection;
 use super::output::{Follower, Task};
 use super::run_dir::RunDir;
@@ -27,6 +28,7 @@ pub(super) struct NativeProcess {
     wire: Wire,
     broker: Broker,
     start_times: StartTimes,
+    busy_wait: Arc<BusyWait>,
     outputs: [Follower; 2],
     _stdio: Task,
     _directory: Arc<RunDir>,
@@ -41,6 +43,7 @@ impl NativeProcess {
         outputs: [Follower; 2],
         start_times: StartTimes,
         log: &Arc<PluginLog>,
+        busy_wait: &Arc<BusyWait>,
     ) -> Self {
         let Connection { wire, server_tls } = connection;
         let directory = Arc::new(directory);
@@ -56,6 +59,7 @@ impl NativeProcess {
             process,
             wire,
             start_times,
+            busy_wait: Arc::clone(busy_wait),
             _directory: directory,
         }
     }
@@ -75,6 +79,11 @@ impl NativeProcess {
 
     pub(super) fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// How calls to it are waited for.
+    pub(super) fn busy_wait(&self) -> &BusyWait {
+        &self.busy_wait
     }
 
     pub(super) fn start_times(&self) -> StartTimes {
