@@ -342,7 +342,8 @@ pub struct Timeouts {
     /// From the polite request to stop to the kill. Two seconds, as go-plugin hosts wait.
     pub grace: Duration,
     /// How long a lone call to a process is waited for without going to sleep; zero means never. So much of a processor
-    /// each such call costs at most, and it is paid only while most of those before were answered sooner.
+    /// each such call costs at most, and it is paid only while most of those before were answered in the time they
+    /// usually take.
     pub busy_wait: Duration,
     /// For inspecting a component in its worker.
     pub inspect: Duration,

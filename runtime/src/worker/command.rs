@@ -190,12 +190,14 @@ impl<'a> Birth<'a> {
     fn stand_behind_walls(&self, is_member: bool) -> Result<(), String> {
         setsid().map_err(at("new session"))?;
         self.group.map_or(Ok(()), |group| group.enter(is_member))?;
+        forget_signal_handling();
+        self.survive_large_files();
+        self.wait_its_turn();
+        self.wall_in()?;
+        // Behind the walls, one of which may be a large file.
         for (limit, value) in &self.start.limits {
             set_limit(*limit, *value).map_err(at("resource limit"))?;
         }
-        forget_signal_handling();
-        self.wait_its_turn();
-        self.wall_in()?;
         die_with(&self.spawner).map_err(at("parent's death"))?;
         chdir(self.start.directory.as_deref().unwrap_or("/")).map_err(at("working directory"))?;
         self.place_descriptors().map_err(at("descriptors"))?;
@@ -240,6 +242,14 @@ impl<'a> Birth<'a> {
             gate::refuse(gate.as_fd(), fault);
         }
         FAILED
+    }
+
+    /// Over the limit of a file's size a plugin is told so, as on a disk that is full, and not killed.
+    fn survive_large_files(&self) {
+        if let Purpose::StandBy { .. } = &self.purpose {
+            // SAFETY: no handler is installed.
+            unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        }
     }
 
     /// A plugin that wakes interrupts nobody: it gets its share of the processors all the same, when whoever runs has done

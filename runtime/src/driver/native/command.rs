@@ -14,6 +14,10 @@ use crate::worker::{Execution, Limit, Sandbox, Surroundings};
 /// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
 const DESCRIPTORS: u64 = 1024;
 
+/// The largest file it may write, in bytes: as much as its temporary folder holds. What it writes beside its sockets is
+/// on the server's own file system.
+const FILE_BYTES: u64 = 16 << 20;
+
 /// The size of a core file at which the kernel makes none, not even for a program that takes them from a pipe: with zero
 /// it still asks such a program.
 const NO_CORE: u64 = 1;
@@ -23,7 +27,11 @@ pub(super) fn surroundings(directory: &RunDir, sandbox: Sandbox) -> Surroundings
     Surroundings {
         directory: Some(directory.text().to_owned()),
         remnant: Some(directory.root_text().to_owned()),
-        limits: vec![(Limit::Core, NO_CORE), (Limit::Descriptors, DESCRIPTORS)],
+        limits: vec![
+            (Limit::Core, NO_CORE),
+            (Limit::Descriptors, DESCRIPTORS),
+            (Limit::FileBytes, FILE_BYTES),
+        ],
         sandbox: Some(sandbox),
     }
 }

@@ -8,7 +8,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::future::try_join;
 use palisade_protocol::cert::{CertError, Identity};
 
-use super::busy_wait::BusyWait;
+use super::busy_wait::BusyWaits;
 use super::channel::Connection;
 use super::client::ask_multiplexing;
 use super::command;
@@ -31,7 +31,7 @@ use crate::{LaunchError, Timeouts, Workers};
 pub(super) struct Launcher {
     workers: Workers,
     timeouts: Timeouts,
-    busy_wait: Arc<BusyWait>,
+    busy_waits: BusyWaits,
     standbys: Arc<Standbys>,
     required: BTreeSet<Layer>,
 }
@@ -41,7 +41,7 @@ impl Launcher {
     pub(super) fn new(workers: Workers, timeouts: Timeouts, required: BTreeSet<Layer>) -> Self {
         Self {
             standbys: Arc::new(Standbys::new(workers.clone())),
-            busy_wait: Arc::new(BusyWait::new(timeouts.busy_wait)),
+            busy_waits: BusyWaits::new(timeouts.busy_wait),
             required,
             workers,
             timeouts,
@@ -147,7 +147,7 @@ impl Launcher {
             "a process was started"
         );
         self.standbys.restock(walls);
-        let (log, busy_wait) = (&plan.log, &self.busy_wait);
+        let (log, busy_wait) = (&plan.log, self.busy_waits.of_a_process());
         let process = NativeProcess::new(
             process, connection, directory, outputs, times, log, busy_wait,
         );

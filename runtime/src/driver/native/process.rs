@@ -28,7 +28,7 @@ pub(super) struct NativeProcess {
     wire: Wire,
     broker: Broker,
     start_times: StartTimes,
-    busy_wait: Arc<BusyWait>,
+    busy_wait: BusyWait,
     outputs: [Follower; 2],
     _stdio: Task,
     _directory: Arc<RunDir>,
@@ -43,7 +43,7 @@ impl NativeProcess {
         outputs: [Follower; 2],
         start_times: StartTimes,
         log: &Arc<PluginLog>,
-        busy_wait: &Arc<BusyWait>,
+        busy_wait: BusyWait,
     ) -> Self {
         let Connection { wire, server_tls } = connection;
         let directory = Arc::new(directory);
@@ -59,7 +59,7 @@ impl NativeProcess {
             process,
             wire,
             start_times,
-            busy_wait: Arc::clone(busy_wait),
+            busy_wait,
             _directory: directory,
         }
     }
