@@ -20,6 +20,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use rustls::{ClientConfig, ServerConfig};
+use x509_parser::oid_registry::{OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 pub use pinned::PinnedPeer;
 
@@ -127,7 +129,7 @@ fn named() -> CertificateParams {
     params
 }
 
-/// One certificate of a peer, known to be X.509.
+/// One certificate of a peer, known to be X.509, of now, and of a key that go-plugin's peers make.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerCertificate(CertificateDer<'static>);
 
@@ -136,7 +138,7 @@ impl PeerCertificate {
     ///
     /// # Errors
     ///
-    /// [`CertError::TooLarge`] and [`CertError::NotX509`].
+    /// [`CertError::TooLarge`], [`CertError::NotX509`], [`CertError::Key`] and [`CertError::NotNow`].
     pub fn from_der(der: Vec<u8>) -> Result<Self, CertError> {
         if der.len() > CERTIFICATE_BYTES_MAX {
             return Err(CertError::TooLarge { bytes: der.len() });
@@ -144,6 +146,7 @@ impl PeerCertificate {
         let certificate = CertificateDer::from(der);
         ParsedCertificate::try_from(&certificate)
             .map_err(|fault| CertError::NotX509(fault.to_string()))?;
+        check(&certificate)?;
         Ok(Self(certificate))
     }
 
@@ -182,6 +185,25 @@ impl fmt::Debug for PeerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PeerCertificate({} bytes)", self.0.len())
     }
+}
+
+/// What the comparison of bytes does not need, and who makes a certificate for one launch gets right: go-plugin makes keys
+/// on curves, and Go's TLS, its peers' other end, refuses what is not of now.
+fn check(certificate: &CertificateDer<'_>) -> Result<(), CertError> {
+    let (_, parsed) = X509Certificate::from_der(certificate)
+        .map_err(|fault| CertError::NotX509(fault.to_string()))?;
+    let algorithm = &parsed.public_key().algorithm.algorithm;
+    if ![OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519].contains(algorithm) {
+        return Err(CertError::Key(algorithm.to_id_string()));
+    }
+    let validity = parsed.validity();
+    if !validity.is_valid() {
+        return Err(CertError::NotNow {
+            from: validity.not_before.to_string(),
+            until: validity.not_after.to_string(),
+        });
+    }
+    Ok(())
 }
 
 /// TLS for the side that dials: presents `identity`, talks to nobody but `peer`.
@@ -253,6 +275,19 @@ pub enum CertError {
     /// Not a certificate.
     #[error("the bytes are not an X.509 certificate: {0}")]
     NotX509(String),
+    /// Its key is of a kind that no go-plugin peer makes, such as RSA.
+    #[error(
+        "the certificate's key is of the kind {0}; it has to be on an elliptic curve, as go-plugin makes them (1.2.840.10045.2.1 or 1.3.101.112)"
+    )]
+    Key(String),
+    /// It has expired, or is not valid yet.
+    #[error("the certificate is valid from {from} until {until}, which is not now")]
+    NotNow {
+        /// When it begins to be.
+        from: String,
+        /// When it ceases to be.
+        until: String,
+    },
     /// Larger than any honest one.
     #[error("the certificate has {bytes} bytes, at most {CERTIFICATE_BYTES_MAX} are taken")]
     TooLarge {

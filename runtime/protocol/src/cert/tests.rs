@@ -201,3 +201,58 @@ fn garbage_is_no_certificate() {
         Err(CertError::TooLarge { .. })
     ));
 }
+
+/// One that `change` differs from an honest one by.
+fn announced(
+    algorithm: &'static SignatureAlgorithm,
+    change: impl FnOnce(&mut CertificateParams),
+) -> Result<PeerCertificate, CertError> {
+    let mut params = authority();
+    change(&mut params);
+    let identity = Identity::self_signed(algorithm, params).expect("it can be made");
+    PeerCertificate::from_der(identity.certificate.der().to_vec())
+}
+
+#[test]
+fn a_certificate_is_of_now() {
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    let cases = [(now - 2 * hour, now - hour), (now + hour, now + 2 * hour)];
+    for (from, until) in cases {
+        let refused = announced(&PKCS_ECDSA_P521_SHA512, |params| {
+            (params.not_before, params.not_after) = (from.into(), until.into());
+        });
+        let error = refused.expect_err("it is not of now");
+        assert!(matches!(error, CertError::NotNow { .. }), "{error}");
+    }
+    // The control: with an hour to each side it is.
+    let taken = announced(&PKCS_ECDSA_P521_SHA512, |params| {
+        (params.not_before, params.not_after) = ((now - hour).into(), (now + hour).into());
+    });
+    taken.expect("it is of now");
+}
+
+#[test]
+fn a_certificates_key_is_on_a_curve() {
+    let error = announced(&rcgen::PKCS_RSA_SHA256, |_| {}).expect_err("RSA");
+    assert!(matches!(&error, CertError::Key(kind) if kind == "1.2.840.113549.1.1.1"));
+    for algorithm in [
+        &PKCS_ECDSA_P256_SHA256,
+        &PKCS_ECDSA_P521_SHA512,
+        &rcgen::PKCS_ED25519,
+    ] {
+        announced(algorithm, |_| {}).expect("a curve");
+    }
+}
+
+#[test]
+fn a_certificate_is_one_and_whole() {
+    let der = gos().certificate.der().to_vec();
+    PeerCertificate::from_der(der.clone()).expect("the control");
+    for end in 0..der.len() {
+        let cut = PeerCertificate::from_der(der[..end].to_vec());
+        assert!(matches!(cut, Err(CertError::NotX509(_))), "{end}");
+    }
+    let ten = PeerCertificate::from_der(der.repeat(10));
+    assert!(matches!(ten, Err(CertError::NotX509(_))), "{ten:?}");
+}
