@@ -25,6 +25,10 @@ mod attack;
 mod broker;
 #[path = "native/fake.rs"]
 mod fake;
+#[path = "native/fuse.rs"]
+mod fuse;
+#[path = "native/limits.rs"]
+mod limits;
 #[path = "native/peers.rs"]
 mod peers;
 #[path = "native/plugin.rs"]
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let mut trials = trials(&workers);
+    trials.extend(limits::trials(&workers));
     trials.extend(peers::trials(&workers));
     trials.extend(sharing::trials(&workers));
     let standing = standing::trials(&workers).into_iter();
@@ -134,6 +139,7 @@ trials!["";
     a_plugin_that_exits_is_reported_at_once_with_its_last_words,
     a_handshake_without_certificate_is_refused,
     a_socket_elsewhere_is_never_dialled,
+    a_handshake_of_a_child_counts_while_its_parent_lives,
     a_socket_that_never_answers_is_a_timeout,
     a_socket_that_a_process_of_another_session_holds_is_not_used,
     a_plugin_of_another_type_is_refused,
@@ -696,19 +702,37 @@ async fn a_handshake_without_certificate_is_refused(host: Host) {
 }
 
 async fn a_socket_elsewhere_is_never_dialled(host: Host) {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let path = folder.path().join("decoy");
-    let decoy = std::os::unix::net::UnixListener::bind(&path).expect("the folder is ours");
-    decoy.set_nonblocking(true).expect("it can be");
+    let decoy = Decoy::new();
+    let places = [
+        "decoy", "link", "file", "beneath", "dots", "missing", "relative", "abstract", "long",
+    ];
+    for place in places {
+        let mut plan = host.plan("uuid-1", &[]);
+        plan.process.args = ["elsewhere", place].map(str::to_owned).to_vec();
+        plan.process.env = vec![decoy.variable()];
+        let error = host.launch_plan(plan).await.err().expect("it is refused");
+        let text = error.to_string();
+        let expected = match place {
+            "abstract" | "relative" => "the path is not absolute",
+            "long" => "longer than the 107 bytes of a socket's",
+            _ => "no socket in its own folder",
+        };
+        assert!(text.contains(expected), "{place}: {text}");
+        assert!(!decoy.was_met(), "{place}: somebody connected");
+    }
+    // The control: who does connect is seen.
+    let met = std::os::unix::net::UnixStream::connect(&decoy.path);
+    assert!(met.is_ok() && decoy.was_met());
+}
+
+async fn a_handshake_of_a_child_counts_while_its_parent_lives(host: Host) {
+    let error = host.launch_part("serve-orphaned").await.to_string();
+    assert!(error.contains("exited with status 0"), "{error}");
+    // The control: the same child serves for a parent that stays.
     let mut plan = host.plan("uuid-1", &[]);
-    plan.process.args = vec!["elsewhere".to_owned()];
-    plan.process.env = vec![format!("DECOY={}", path.display())];
-    let error = host.launch_plan(plan).await.err().expect("it is refused");
-    assert!(
-        error.to_string().contains("no socket in its own folder"),
-        "{error}"
-    );
-    assert!(decoy.accept().is_err(), "somebody connected");
+    plan.process.args = vec!["serve-as-a-child".to_owned()];
+    let plugin = host.launch_plan(plan).await.expect("it starts");
+    plugin.read("echo").await.expect("it answers");
 }
 
 async fn a_socket_that_never_answers_is_a_timeout(host: Host) {
@@ -772,29 +796,50 @@ async fn a_launch_that_is_given_up_leaves_no_process(host: Host) {
     host.await_end_of("given-up").await;
 }
 
-/// Plays a server: starts a plugin, tells its number, and waits to be killed.
+/// Plays a server: starts a plugin in the part that its variable names, tells its number, and waits to be killed.
 fn be_a_server(workers: &Workers) -> ExitCode {
+    let part = std::env::var(SERVER_VARIABLE).expect("it is set");
     block_on(async {
         let host = Host::new(workers.clone());
-        let plugin = host.launch().await;
+        if part == supervision::MANY {
+            return supervision::launch_many(&host).await;
+        }
+        let mut plan = host.plan("uuid-1", &[]);
+        plan.process.args = vec![part];
+        let plugin = host.launch_plan(plan).await.expect("it starts");
         println!("{}", plugin.pid());
         std::future::pending::<()>().await;
     });
     ExitCode::SUCCESS
 }
 
-fn start_server() -> (Child, u32) {
-    let mut server = Command::new("/proc/self/exe")
-        .env(SERVER_VARIABLE, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the test can start itself");
-    let mut line = String::new();
-    let stdout = server.stdout.take().expect("it was asked for");
-    BufReader::new(stdout)
-        .read_line(&mut line)
-        .expect("it is text");
-    (server, line.trim().parse().expect("it is a number"))
+/// A server in a process of its own, killed when it is dropped.
+struct Server(Child);
+
+impl Server {
+    /// One that starts a plugin in this part, and the plugin's number.
+    fn start(part: &str) -> (Self, u32) {
+        let mut server = Self(server(part).spawn().expect("the test can start itself"));
+        let mut line = String::new();
+        let stdout = server.0.stdout.take().expect("it was asked for");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("it is text");
+        (server, line.trim().parse().expect("it is a number"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().expect("the server can be killed");
+        self.0.wait().expect("the server can be reaped");
+    }
+}
+
+fn server(part: &str) -> Command {
+    let mut server = Command::new("/proc/self/exe");
+    server.env(SERVER_VARIABLE, part).stdout(Stdio::piped());
+    server
 }
 
 // ---- tools
@@ -812,6 +857,36 @@ struct Host {
     workers: Workers,
     driver: NativeDriver,
     store: Arc<dyn Store>,
+}
+
+/// A socket that nobody has any business with.
+struct Decoy {
+    path: std::path::PathBuf,
+    listener: std::os::unix::net::UnixListener,
+    _folder: tempfile::TempDir,
+}
+
+impl Decoy {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("decoy");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("the folder is ours");
+        listener.set_nonblocking(true).expect("it can be");
+        Self {
+            path,
+            listener,
+            _folder: folder,
+        }
+    }
+
+    /// What tells the plugin of it.
+    fn variable(&self) -> String {
+        format!("DECOY={}", self.path.display())
+    }
+
+    fn was_met(&self) -> bool {
+        self.listener.accept().is_ok()
+    }
 }
 
 /// A running plugin.

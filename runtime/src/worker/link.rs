@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, shutdown, socketpair,
 };
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
@@ -87,6 +88,8 @@ struct WaitingState {
 struct Asked {
     started: Option<oneshot::Sender<Result<Process, WorkerError>>>,
     exit: watch::Sender<Option<ProcessExit>>,
+    /// Stands for the process, once there is one.
+    process: Option<Arc<OwnedFd>>,
 }
 
 /// What to start, before it has a number.
@@ -234,6 +237,7 @@ impl Waiting {
             Asked {
                 started: Some(started),
                 exit,
+                process: None,
             },
         );
         Ok(receiver)
@@ -253,7 +257,8 @@ impl Waiting {
         else {
             return;
         };
-        let process = Process::new(pid, pidfd, asked.exit.subscribe());
+        let pidfd = asked.process.insert(Arc::new(pidfd));
+        let process = Process::new(pid, Arc::clone(pidfd), asked.exit.subscribe());
         if let Some(started) = asked.started.take() {
             // Nobody waits any more: the process comes back, and dropping it kills it.
             drop(started.send(Ok(process)));
@@ -273,11 +278,14 @@ impl Waiting {
         }
     }
 
-    /// The spawner has died, and with it everything it started.
+    /// The spawner has died, and with it everything it started, but for what refused the signal that comes with it.
     fn close(&self) {
         let mut state = self.state();
         state.gone = true;
         for (_, asked) in state.asked.drain() {
+            if let Some(process) = &asked.process {
+                let _ = pidfd_send_signal(&**process, Signal::KILL);
+            }
             asked.exit.send_replace(Some(ProcessExit::Unknown));
         }
     }

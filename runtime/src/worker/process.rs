@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -52,14 +53,14 @@ pub struct SpawnedProcess {
 /// The only handle to a running process. Dropping it kills the process and its group.
 pub struct Process {
     pid: u32,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     exit: watch::Receiver<Option<ProcessExit>>,
 }
 
 impl Process {
     pub(super) fn new(
         pid: u32,
-        pidfd: OwnedFd,
+        pidfd: Arc<OwnedFd>,
         exit: watch::Receiver<Option<ProcessExit>>,
     ) -> Self {
         Self { pid, pidfd, exit }
@@ -72,7 +73,7 @@ impl Process {
 
     /// Kills it. The spawner then kills its process group and reaps it. Killing what has ended does nothing.
     pub fn kill(&self) {
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = pidfd_send_signal(&*self.pidfd, Signal::KILL);
     }
 
     /// Waits until it has ended, its group was killed and it was reaped.
@@ -96,7 +97,7 @@ impl Process {
     }
 
     fn is_ended_for_the_kernel(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let mut fds = [PollFd::new(&*self.pidfd, PollFlags::IN)];
         let now = Timespec::default();
         poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
     }

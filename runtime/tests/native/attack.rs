@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{
     Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open, test_kill_process,
@@ -133,6 +133,33 @@ pub(crate) fn privileges() -> Vec<String> {
     lines.sort_unstable();
     lines.dedup();
     lines
+}
+
+/// Writes a file until no more is taken, at most 32 MiB; how many bytes it has then.
+pub(crate) fn largest_file(path: &Path) -> u64 {
+    let mut file = File::create(path).expect("the folder is its own");
+    let mebibyte = vec![1; 1 << 20];
+    for _ in 0..32 {
+        if file.write_all(&mebibyte).is_err() {
+            break;
+        }
+    }
+    let bytes = file.metadata().expect("it is open").len();
+    drop(file);
+    std::fs::remove_file(path).expect("the folder is its own");
+    bytes
+}
+
+/// Opens descriptors until no more can be had; how many there were.
+pub(crate) fn descriptors(most: usize) -> usize {
+    let opened = (0..most).map_while(|_| File::open("/dev/null").ok());
+    opened.collect::<Vec<_>>().len()
+}
+
+/// The same for sockets, which come in pairs.
+pub(crate) fn sockets(most: usize) -> usize {
+    let opened = (0..most / 2).map_while(|_| UnixStream::pair().ok());
+    2 * opened.collect::<Vec<_>>().len()
 }
 
 /// Starts threads until no more can be had; how many there were.

@@ -29,6 +29,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::broker::{Broker, Offers};
+use super::fuse::Fuse;
 
 /// Plays a plugin with that flaw.
 pub(crate) fn run(flaw: &str) -> ExitCode {
@@ -61,18 +62,19 @@ async fn serve(flaw: &str, folder: &Path, host: PeerCertificate) {
     };
     let acceptor = acceptor(flaw, &identity, &host);
     let end = Arc::new(Notify::new());
-    let routes = routes(flaw, identity, host, Arc::clone(&end));
+    let fuse = Fuse::of(flaw);
+    let routes = routes(flaw, identity, host, Arc::clone(&end), fuse.clone());
     let listener = UnixListener::from_std(listener).expect("it is a socket");
     tokio::select! {
-        () = answer(listener, acceptor, routes) => {}
+        () = answer(listener, acceptor, routes, &fuse) => {}
         () = end.notified() => {}
     }
 }
 
-async fn answer(listener: UnixListener, acceptor: TlsAcceptor, routes: Routes) {
+async fn answer(listener: UnixListener, acceptor: TlsAcceptor, routes: Routes, fuse: &Fuse) {
     while let Ok((stream, _)) = listener.accept().await {
         let service = TowerToHyperService::new(routes.clone());
-        if let Ok(stream) = acceptor.accept(stream).await {
+        if let Ok(stream) = acceptor.accept(fuse.around(stream)).await {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service);
             tokio::spawn(connection);
@@ -114,6 +116,13 @@ fn announce(flaw: &str, path: PathBuf, identity: &Identity) {
     let more = if flaw == "fields" { "|and|more" } else { "" };
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{line}{more}").expect("the host reads");
+    if flaw == "again" {
+        let line = Handshake {
+            address: Address::Unix(std::env::var_os("DECOY").expect("the test sets it").into()),
+            ..line
+        };
+        writeln!(stdout, "{line}").expect("the host reads");
+    }
     stdout.flush().expect("the host reads");
 }
 
@@ -125,11 +134,18 @@ fn acceptor(flaw: &str, identity: &Identity, host: &PeerCertificate) -> TlsAccep
     TlsAcceptor::from(Arc::new(config))
 }
 
-fn routes(flaw: &str, identity: Identity, host: PeerCertificate, end: Arc<Notify>) -> Routes {
+fn routes(
+    flaw: &str,
+    identity: Identity,
+    host: PeerCertificate,
+    end: Arc<Notify>,
+    fuse: Fuse,
+) -> Routes {
     let offers = Offers::default();
     let backend = BackendServer::new(FakeBackend {
         flaw: flaw.to_owned(),
         broker: Broker::new(offers.clone(), identity, host),
+        fuse,
     });
     let health = HealthServer::new(FakeHealth(match flaw {
         "unready" => ServingStatus::NotServing,
@@ -193,6 +209,7 @@ impl GrpcController for FakeController {
 struct FakeBackend {
     flaw: String,
     broker: Broker,
+    fuse: Fuse,
 }
 
 #[async_trait]
@@ -227,6 +244,7 @@ impl Backend for FakeBackend {
         &self,
         _: Request<pb::HandleRequestArgs>,
     ) -> Result<Response<pb::HandleRequestReply>, Status> {
+        self.fuse.light();
         Ok(Response::new(pb::HandleRequestReply::default()))
     }
 

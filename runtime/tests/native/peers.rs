@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use palisade_runtime::driver::Driver as _;
 use palisade_runtime::{ErrorKind, LaunchError};
 
-use super::{Host, Running, SOON, await_end, process_exists, start_server};
+use super::{Decoy, Host, Running, SOON, Server, await_end, process_exists};
 
 /// How long a peer that is wrong at once may take to be refused. Generous, as tests share a machine.
 const AT_ONCE: Duration = Duration::from_secs(4);
@@ -16,6 +16,7 @@ trials!["peers::";
     each_wrong_line_is_refused_at_once_in_its_own_words,
     another_version_than_offered_is_refused_with_both,
     fields_that_nobody_asked_for_are_passed_over,
+    a_second_line_changes_nothing,
     an_impostor_with_another_key_is_refused,
     a_server_that_chooses_no_http_2_is_refused,
     a_socket_that_refuses_is_told_at_the_start,
@@ -70,6 +71,16 @@ async fn fields_that_nobody_asked_for_are_passed_over(host: Host) {
         plugin.read("x").await.expect("it answers"),
         serde_json::Value::Null
     );
+}
+
+async fn a_second_line_changes_nothing(host: Host) {
+    let decoy = Decoy::new();
+    let mut plan = host.plan("uuid-1", &[]);
+    plan.process.args = ["fake", "again"].map(str::to_owned).to_vec();
+    plan.process.env = vec![decoy.variable()];
+    let plugin = host.launch_plan(plan).await.expect("it starts");
+    plugin.read("x").await.expect("it answers");
+    assert!(!decoy.was_met(), "somebody connected");
 }
 
 async fn an_impostor_with_another_key_is_refused(host: Host) {
@@ -234,11 +245,10 @@ fn has_something(folder: &Path) -> bool {
 }
 
 async fn the_death_of_the_server_leaves_no_folder(_: Host) {
-    let (mut server, plugin) = start_server();
+    let (server, plugin) = Server::start("serve");
     let folder = folder_of(plugin);
     assert!(folder.is_dir());
-    server.kill().expect("the server can be killed");
-    server.wait().expect("the server can be reaped");
+    drop(server);
     let since = Instant::now();
     while folder.exists() {
         assert!(since.elapsed() < SOON, "{folder:?} is left");

@@ -8,10 +8,13 @@
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
-use std::process::{Command, ExitCode, Stdio};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use palisade_native_shim::serve;
@@ -22,6 +25,7 @@ use palisade_runtime::contract::{
     PluginError, PluginType, Request, Response, SetupConfig, StorageEntry, Transaction,
     TransactionMode,
 };
+use rustix::process::set_parent_process_death_signal;
 use serde_json::json;
 
 use super::attack::{self, Victim};
@@ -40,6 +44,13 @@ pub(crate) fn run() -> ExitCode {
             std::thread::sleep(Duration::from_millis(500));
             serve(Arc::new(TestPlugin(PluginType::Secret)))
         }
+        "serve-on" => {
+            // Of this thread, which was the whole process when its parent made it.
+            set_parent_process_death_signal(None).expect("everybody may");
+            serve(Arc::new(TestPlugin(PluginType::Secret)))
+        }
+        "serve-as-a-child" => have_it_served(),
+        "serve-orphaned" => have_it_served_and_go(),
         "hang" => park(),
         "drip" => drip(),
         "garbage" => say_and_park(b"hello, I am a plugin\x1b[31m\n"),
@@ -49,7 +60,7 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::from(3)
         }
         "no-certificate" => greet(own_socket(), None),
-        "elsewhere" => greet(decoy(), Some(&identity())),
+        "elsewhere" => greet(elsewhere(&argument(2)), Some(&identity())),
         "held-by-a-child" => have_it_held("hold"),
         "held-elsewhere" => have_it_held("hold-alone"),
         "hold" => hold(),
@@ -64,6 +75,12 @@ pub(crate) fn run() -> ExitCode {
         "child" => {
             rustix::process::setsid().expect("it leads no group yet");
             park()
+        }
+        "hold-memory" => {
+            let held = std::hint::black_box(vec![1_u8; 16 << 20]);
+            say_and_wait(b"!");
+            drop(held);
+            ExitCode::SUCCESS
         }
         "itself" => {
             println!("the same executable");
@@ -99,6 +116,14 @@ fn drip() -> ! {
         let _ = stdout.write_all(b"1").and_then(|()| stdout.flush());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Until standard input ends.
+fn say_and_wait(bytes: &[u8]) {
+    let mut stdout = std::io::stdout();
+    let said = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    said.expect("somebody reads");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
 fn say_and_park(bytes: &[u8]) -> ! {
@@ -155,9 +180,55 @@ fn hold() -> ! {
     say_and_park(b"!")
 }
 
-/// A socket that the test listens on.
-fn decoy() -> Address {
-    Address::Unix(std::env::var("DECOY").expect("the test sets it").into())
+/// A place that is no socket in its own folder, though it may lead to the one that the test listens on.
+fn elsewhere(kind: &str) -> Address {
+    let decoy = PathBuf::from(std::env::var("DECOY").expect("the test sets it"));
+    let folder = PathBuf::from(std::env::var("PLUGIN_UNIX_SOCKET_DIR").expect("the host sets it"));
+    let own = folder.join("plugin1");
+    Address::Unix(match kind {
+        "decoy" => decoy,
+        "link" => {
+            symlink(decoy, &own).expect("the folder is ours");
+            own
+        }
+        "file" => {
+            std::fs::write(&own, "").expect("the folder is ours");
+            own
+        }
+        "beneath" => {
+            let deeper = folder.join("deeper");
+            std::fs::create_dir(&deeper).expect("the folder is ours");
+            let path = deeper.join("plugin1");
+            std::mem::forget(UnixListener::bind(&path).expect("the folder is ours"));
+            path
+        }
+        "dots" => folder
+            .join("..")
+            .join(decoy.strip_prefix("/").expect("it is absolute")),
+        "missing" => own,
+        "relative" => "plugin1".into(),
+        "abstract" => "@plugin1".into(),
+        "long" => format!("/{}", "x".repeat(199)).into(),
+        other => panic!("no place {other:?}"),
+    })
+}
+
+/// A child that serves on this process's output, for which this one waits.
+fn have_it_served() -> ExitCode {
+    let mut child = serving_child("serve");
+    let _ = child.wait();
+    ExitCode::FAILURE
+}
+
+/// A child that serves a moment after this process has ended.
+fn have_it_served_and_go() -> ExitCode {
+    drop(serving_child("serve-late"));
+    ExitCode::SUCCESS
+}
+
+fn serving_child(part: &str) -> Child {
+    let mut child = Command::new("/proc/self/exe");
+    child.arg(part).spawn().expect("it can start itself")
 }
 
 struct TestPlugin(PluginType);
@@ -276,6 +347,11 @@ impl Backend for TestBackend {
                 std::fs::write(told::<String>(&request)?, "x").is_ok()
             )),
             "fill" => answer(json!(fill_temporary_folder())),
+            "write-beside-sockets" => answer(json!(attack::largest_file("large".as_ref()))),
+            "descriptors-at-most" => answer(json!(attack::descriptors(rest.parse().unwrap_or(0)))),
+            "sockets-at-most" => answer(json!(attack::sockets(rest.parse().unwrap_or(0)))),
+            "hog-with-children" => answer(json!(hog_with_children(rest.parse().unwrap_or(0)))),
+            "spin" => answer(json!(spin(rest.parse().unwrap_or(0)))),
             "change-itself" => answer(json!(changed_itself())),
             "execute-itself" => answer(json!(executed_itself())),
             _ => Err(PluginError::unsupported_path()),
@@ -433,6 +509,15 @@ fn descriptors() -> Vec<String> {
         .collect()
 }
 
+/// Keeps two threads busy for so many milliseconds.
+fn spin(milliseconds: u64) {
+    let until = Instant::now() + Duration::from_millis(milliseconds);
+    let spin = move || while Instant::now() < until {};
+    let other = std::thread::spawn(spin);
+    spin();
+    other.join().expect("it only looks at the clock");
+}
+
 /// Starts a process in a session of its own, which no kill of a group reaches.
 fn child() -> u32 {
     let mut child = Command::new("/proc/self/exe");
@@ -483,6 +568,32 @@ fn fill_temporary_folder() -> usize {
 /// Takes and touches so many mebibytes.
 fn hog(mebibytes: usize) -> usize {
     std::hint::black_box(vec![1_u8; mebibytes << 20]).len()
+}
+
+/// So many children take 16 MiB each; how many hold them at the same time.
+fn hog_with_children(children: usize) -> usize {
+    let start = |_| {
+        let mut child = Command::new("/proc/self/exe");
+        let child = child.arg("hold-memory").env(PLUGIN_VARIABLE, "");
+        let child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        child.expect("it can execute itself")
+    };
+    let mut children: Vec<_> = (0..children).map(start).collect();
+    for child in &mut children {
+        // It says so when it has it. Who is ended says nothing, or has said it before.
+        let said = child.stdout.as_mut().expect("it was asked for");
+        let _ = said.read_exact(&mut [0]);
+    }
+    let holds = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+    let holding = children
+        .iter_mut()
+        .filter_map(|child| holds(child).then_some(()));
+    let holding = holding.count();
+    for mut child in children {
+        drop(child.stdin.take());
+        let _ = child.wait();
+    }
+    holding
 }
 
 fn told<T: serde::de::DeserializeOwned>(request: &Request) -> Result<T, PluginError> {
