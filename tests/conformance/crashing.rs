@@ -23,6 +23,7 @@ cases! {
     a_safe_read_that_lost_its_process_is_sent_again,
     fifty_requests_after_a_crash_cause_one_start,
     a_plugin_that_keeps_crashing_is_started_ever_later,
+    a_thousand_requests_that_crash_a_process_cause_few_starts,
 }
 
 async fn a_crash_is_told_and_the_next_request_is_served(h: Harness) {
@@ -197,6 +198,22 @@ async fn a_plugin_that_keeps_crashing_is_started_ever_later(h: Harness) {
         .expect("a start should have been put off")
         .to_string();
     assert!(error.contains("times in a row"), "{error}");
+}
+
+async fn a_thousand_requests_that_crash_a_process_cause_few_starts(h: Harness) {
+    // Elsewhere a crash is the end of one store, and the next request has another.
+    if h.mode != Mode::Native {
+        return;
+    }
+    h.mount(Guest::Hostile).await;
+    for _ in 0..1000 {
+        let limit = Duration::from_millis(2);
+        let outcome = h.request_within(limit, Operation::Update, "hostile/crash", Value::Null);
+        outcome.await.unwrap_err();
+    }
+    // The waits double from a quarter of a second: some seconds have room for six, and this question makes one more start.
+    let starts = initialized(&h).await;
+    assert!((3..=12).contains(&starts), "{starts}");
 }
 
 /// How often `initialize` has run, once for each generation.

@@ -1,11 +1,14 @@
 //! Peers that go wrong, or speak for other implementations than ours: the host's half of go-plugin by its checklist.
 
 use std::collections::BTreeSet;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use palisade_runtime::driver::Driver as _;
 use palisade_runtime::{ErrorKind, LaunchError};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
 use super::{Decoy, Host, Running, SOON, Server, await_end, process_exists};
 
@@ -27,6 +30,7 @@ trials!["peers::";
     output_of_any_bytes_does_no_harm,
     the_hosts_socket_takes_connections_again_and_again,
     a_stranger_cannot_use_the_hosts_socket,
+    another_user_enters_no_folder_of_sockets,
     a_plugin_that_wants_a_token_is_asked_what_it_is_and_its_own_failure_is_told,
     many_launches_at_once_leave_nothing,
     the_death_of_the_server_leaves_no_folder,
@@ -154,6 +158,36 @@ async fn the_hosts_socket_takes_connections_again_and_again(host: Host) {
 
 async fn a_stranger_cannot_use_the_hosts_socket(host: Host) {
     fake(&host, "stranger").await;
+}
+
+async fn another_user_enters_no_folder_of_sockets(host: Host) {
+    // Nobody but root can become somebody else to try.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let plugin = host.launch().await;
+    let sockets = std::fs::read_dir(folder_of(plugin.pid())).expect("it is there");
+    let sockets: Vec<_> = sockets.flatten().map(|entry| entry.path()).collect();
+    // The plugin's, and the one that the host serves its mount on.
+    assert_eq!(sockets.len(), 2, "{sockets:?}");
+    for socket in sockets {
+        let path = socket.clone();
+        let met = std::thread::spawn(move || {
+            become_nobody();
+            UnixStream::connect(path)
+        });
+        let error = met.join().expect("it tries").expect_err("it is kept out");
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+        // The control: the host can.
+        UnixStream::connect(&socket).expect("it is let in");
+    }
+}
+
+/// This thread alone.
+fn become_nobody() {
+    let (user, group) = (Uid::from_raw(65_534), Gid::from_raw(65_534));
+    set_thread_res_gid(group, group, group).expect("root may");
+    set_thread_res_uid(user, user, user).expect("root may");
 }
 
 async fn a_plugin_that_wants_a_token_is_asked_what_it_is_and_its_own_failure_is_told(host: Host) {
