@@ -200,7 +200,8 @@ async fn a_refused_database_leaves_the_others_alone(h: Harness, peer: Peer) {
     start(&plugin, json!({})).await.unwrap();
 }
 
-async fn launch(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
+/// A process of what is registered under the peer's name then.
+pub(crate) async fn launch(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
     register(h, peer, PluginType::Database, &[]).await;
     again(h, peer).await
 }
@@ -211,7 +212,8 @@ async fn again(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
     h.runtime.launch_database(&name, None).await.unwrap()
 }
 
-async fn start(
+/// Has it connect to a database.
+pub(crate) async fn start(
     plugin: &Arc<dyn DatabasePlugin>,
     config: Value,
 ) -> Result<Arc<dyn Database>, CallError> {
@@ -242,10 +244,12 @@ async fn refused(plugin: &Arc<dyn DatabasePlugin>, config: Value) -> String {
     }
 }
 
-fn soon() -> Deadline {
+/// The deadline of whatever has no reason to take long.
+pub(crate) fn soon() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
-fn process(plugin: &Arc<dyn DatabasePlugin>) -> Pid {
+/// The number of its process.
+pub(crate) fn process(plugin: &Arc<dyn DatabasePlugin>) -> Pid {
     Pid::from_raw(plugin.process_id().unwrap().cast_signed()).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Plugins that we did not write, and plugins on SDKs that we did not write, run as they are.
 //!
-//! The peers beneath `interop/go` are built once, with the Go toolchain and exact versions of the SDKs. Without Go their
+//! The peers beneath `interop/go` and `interop/go-old` are built once, with the Go toolchain and exact versions of the SDKs. Without Go their
 //! tests are skipped, and say so. What the SDKs' mock plugins do, ours does as well, in every mode.
 #![deny(dead_code)]
 #![expect(
@@ -14,6 +14,7 @@ mod database;
 mod family;
 mod lifecycle;
 mod mock;
+mod old_database;
 mod openbao;
 mod peers;
 mod protocol_four;
@@ -37,6 +38,7 @@ const FILES: &[&[Case]] = &[
     database::CASES,
     database::SINGLE,
     database::MULTIPLEXED,
+    old_database::CASES,
     protocol_four::CASES,
     family::CASES,
     re_exec::CASES,

@@ -19,10 +19,13 @@ use tokio::runtime::Runtime;
 /// How long a case may take before it counts as hung.
 pub(crate) const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Where the sources of the executables in Go are: on the SDKs of today, and on one of old, which cannot be in one module.
+const MODULES: &[&str] = &["interop/go", "interop/go-old"];
+
 /// A plugin, as one of its ways to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// An executable that is built from `interop/go`.
+    /// An executable that is built from one of [`MODULES`].
     Go {
         program: &'static str,
         multiplex: bool,
@@ -77,6 +80,9 @@ pub(crate) const SINGLE_DATABASES: &[Peer] = DATABASES.split_at(2).0;
 
 /// Those with many.
 pub(crate) const MULTIPLEXED_DATABASES: &[Peer] = DATABASES.split_at(2).1;
+
+/// A database plugin on go-plugin 1.0.
+pub(crate) const OLD_DATABASES: &[Peer] = &[go("old-database", false)];
 
 /// A plugin that starts others, and may not want to end.
 pub(crate) const FAMILY: &[Peer] = &[go("family", false)];
@@ -184,15 +190,19 @@ pub(crate) fn build() -> bool {
         version.trim()
     );
     std::fs::create_dir_all(built::peers()).unwrap();
+    MODULES.iter().for_each(|module| build_module(module));
+    true
+}
+
+fn build_module(module: &str) {
     let outcome = Command::new("go")
         .args(["build", "-trimpath", "-o"])
         .arg(built::peers())
         .arg("./...")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/go"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(module))
         .status()
         .unwrap();
-    assert!(outcome.success(), "the peers do not build");
-    true
+    assert!(outcome.success(), "the peers of {module} do not build");
 }
 
 /// Registers a peer under its name and enables it at `path`.

@@ -1,0 +1,50 @@
+//! A plugin of 2021, on go-plugin 1.0 and with mutual TLS: it lacks the service for what is printed, and needs none.
+
+use std::time::Duration;
+
+use palisade_demo::built;
+use palisade_tests::{Harness, reaped};
+use serde_json::json;
+
+use crate::database::{launch, process, soon, start};
+use crate::peers::{OLD_DATABASES, Peer, cases};
+
+cases! {
+    CASES for OLD_DATABASES;
+    a_plugin_of_go_plugin_1_0_starts_is_pinged_and_shuts_down,
+    what_it_prints_after_its_handshake_does_no_harm,
+}
+
+async fn a_plugin_of_go_plugin_1_0_starts_is_pinged_and_shuts_down(h: Harness, peer: Peer) {
+    assert!(is_built_with(
+        peer,
+        "github.com/hashicorp/go-plugin\tv1.0.1"
+    ));
+    let plugin = launch(&h, peer).await;
+    assert!(!plugin.multiplexes());
+    plugin.ping(soon()).await.unwrap();
+    let database = start(&plugin, json!({ "url": "x" })).await.unwrap();
+    assert_eq!(database.kind(), peer.name());
+    plugin.ping(soon()).await.unwrap();
+    database.close().await.unwrap();
+    let process = process(&plugin);
+    plugin.stop(Duration::from_secs(2)).await;
+    assert_eq!(plugin.exited().await.reason, "exited with status 0");
+    reaped(process).await;
+}
+
+/// It goes nowhere: this go-plugin gives a plugin pipes of its own to print to, and nobody the other ends.
+async fn what_it_prints_after_its_handshake_does_no_harm(h: Harness, peer: Peer) {
+    let plugin = launch(&h, peer).await;
+    let config = json!({ "print": "said aloud\n1|5|unix|/elsewhere|grpc|" });
+    let database = start(&plugin, config).await.unwrap();
+    plugin.ping(soon()).await.unwrap();
+    assert_eq!(database.ask_kind(soon()).await.unwrap(), peer.name());
+}
+
+/// Whether the peer's executable names this version of a module among those that it was built of.
+fn is_built_with(peer: Peer, module: &str) -> bool {
+    let executable = std::fs::read(built::peer(peer.name())).unwrap();
+    let mut places = executable.windows(module.len());
+    places.any(|place| place == module.as_bytes())
+}
