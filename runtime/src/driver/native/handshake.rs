@@ -129,7 +129,7 @@ pub(super) enum Fault {
     UnwantedCertificate,
     /// It listens where others could.
     #[error(
-        "the plugin says that it listens at {0}, which is no socket in its own folder (PLUGIN_UNIX_SOCKET_DIR)"
+        "the plugin says that it listens at {0}, which is no socket in its own folder (PLUGIN_UNIX_SOCKET_DIR; one that is built with go-plugin before 1.5 needs TMPDIR=. in the environment of its entry)"
     )]
     Elsewhere(String),
 }
