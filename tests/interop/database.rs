@@ -200,14 +200,13 @@ async fn a_refused_database_leaves_the_others_alone(h: Harness, peer: Peer) {
     start(&plugin, json!({})).await.unwrap();
 }
 
-/// A process of what is registered under the peer's name then.
-pub(crate) async fn launch(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
+async fn launch(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
     register(h, peer, PluginType::Database, &[]).await;
     again(h, peer).await
 }
 
 /// Another process of what is registered.
-async fn again(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
+pub(crate) async fn again(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
     let name = peer.name().parse().unwrap();
     h.runtime.launch_database(&name, None).await.unwrap()
 }

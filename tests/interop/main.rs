@@ -1,7 +1,7 @@
 //! Plugins that we did not write, and plugins on SDKs that we did not write, run as they are.
 //!
-//! The peers beneath `interop/go` and `interop/go-old` are built once, with the Go toolchain and exact versions of the SDKs. Without Go their
-//! tests are skipped, and say so. What the SDKs' mock plugins do, ours does as well, in every mode.
+//! The peers beneath `interop/go` and `interop/go-old` are built once, with the Go toolchain and exact versions of the SDKs.
+//! Without Go their tests are skipped, and say so. What the SDKs' mock plugins do, ours does as well, in every mode.
 #![deny(dead_code)]
 #![expect(
     clippy::unwrap_used,

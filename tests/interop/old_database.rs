@@ -1,18 +1,25 @@
-//! A plugin of 2021, on go-plugin 1.0 and with mutual TLS: it lacks the service for what is printed, and needs none.
+//! A plugin of 2021, on go-plugin 1.0 and with mutual TLS: it lacks the service for what is printed, and makes its socket
+//! among its temporary files, wherever its host would have it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_demo::built;
+use palisade_runtime::ErrorKind;
+use palisade_runtime::catalog::Manifest;
+use palisade_runtime::contract::PluginType;
+use palisade_runtime::driver::DatabasePlugin;
 use palisade_tests::{Harness, reaped};
 use serde_json::json;
 
-use crate::database::{launch, process, soon, start};
-use crate::peers::{OLD_DATABASES, Peer, cases};
+use crate::database::{again, process, soon, start};
+use crate::peers::{OLD_DATABASES, Peer, cases, manifest, register};
 
 cases! {
     CASES for OLD_DATABASES;
     a_plugin_of_go_plugin_1_0_starts_is_pinged_and_shuts_down,
     what_it_prints_after_its_handshake_does_no_harm,
+    where_its_temporary_files_are_elsewhere_the_error_says_what_to_do,
 }
 
 async fn a_plugin_of_go_plugin_1_0_starts_is_pinged_and_shuts_down(h: Harness, peer: Peer) {
@@ -40,6 +47,30 @@ async fn what_it_prints_after_its_handshake_does_no_harm(h: Harness, peer: Peer)
     let database = start(&plugin, config).await.unwrap();
     plugin.ping(soon()).await.unwrap();
     assert_eq!(database.ask_kind(soon()).await.unwrap(), peer.name());
+}
+
+async fn where_its_temporary_files_are_elsewhere_the_error_says_what_to_do(h: Harness, peer: Peer) {
+    register(&h, peer, PluginType::Database, &[]).await;
+    let name = peer.name().parse().unwrap();
+    let error = h.runtime.launch_database(&name, None).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::LaunchFailed);
+    let text = error.to_string();
+    for part in [
+        "listens at /tmp/plugin",
+        "needs TMPDIR=. in the environment",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+/// A process that has its temporary files in its own folder.
+async fn launch(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
+    let manifest = Manifest {
+        env: vec!["TMPDIR=.".to_owned()],
+        ..manifest(h, peer, PluginType::Database, &[])
+    };
+    h.runtime.register(manifest).await.unwrap();
+    again(h, peer).await
 }
 
 /// Whether the peer's executable names this version of a module among those that it was built of.
