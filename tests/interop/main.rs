@@ -11,7 +11,9 @@
 
 mod bao_peer;
 mod database;
+mod dying;
 mod family;
+mod idle;
 mod lifecycle;
 mod mock;
 mod old_database;
@@ -35,6 +37,8 @@ const FILES: &[&[Case]] = &[
     mock::TYPES,
     bao_peer::CASES,
     lifecycle::CASES,
+    dying::CASES,
+    idle::CASES,
     database::CASES,
     database::SINGLE,
     database::MULTIPLEXED,

@@ -16,7 +16,9 @@ use palisade_tests::{Guest, Harness, Mode};
 use rustix::process::Pid;
 use tokio::runtime::Runtime;
 
-/// How long a case may take before it counts as hung.
+use crate::idle;
+
+/// How long a case may take before it counts as hung, besides the time for which one leaves a process alone.
 pub(crate) const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Where the sources of the executables in Go are: on the SDKs of today, and on one of old, which cannot be in one module.
@@ -159,7 +161,7 @@ pub(crate) fn trials(case: &'static Case, has_go: bool) -> impl Iterator<Item = 
             runtime().block_on(async move {
                 let harness = Harness::new(peer.mode()).await;
                 let run = (case.run)(harness.clone(), peer);
-                let ended = tokio::time::timeout(CASE_TIMEOUT, run).await;
+                let ended = tokio::time::timeout(CASE_TIMEOUT + idle::time(), run).await;
                 harness.shutdown().await;
                 ended.map_err(|_| "the case hangs")
             })?;

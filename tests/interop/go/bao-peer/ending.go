@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/openbao/openbao/sdk/v2/framework"
@@ -16,6 +17,7 @@ func (b *backend) endingPaths() []*framework.Path {
 		at("panic", nil, b.panic),
 		at("exit", nil, b.exit),
 		at("pid", nil, b.pid),
+		at("starts", nil, b.starts),
 	}
 }
 
@@ -40,4 +42,32 @@ func (b *backend) exit(context.Context, *logical.Request, *framework.FieldData) 
 
 func (b *backend) pid(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
 	return data(map[string]interface{}{"pid": os.Getpid()})
+}
+
+// startsKey is where the starts of a mount are counted.
+const startsKey = "starts"
+
+func (b *backend) starts(ctx context.Context, request *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	starts, err := countedStarts(ctx, request.Storage)
+	if err != nil {
+		return nil, err
+	}
+	return data(map[string]interface{}{"starts": starts})
+}
+
+func countStart(ctx context.Context, request *logical.InitializationRequest) error {
+	starts, err := countedStarts(ctx, request.Storage)
+	if err != nil {
+		return err
+	}
+	value := strconv.Itoa(starts + 1)
+	return request.Storage.Put(ctx, &logical.StorageEntry{Key: startsKey, Value: []byte(value)})
+}
+
+func countedStarts(ctx context.Context, storage logical.Storage) (int, error) {
+	entry, err := storage.Get(ctx, startsKey)
+	if err != nil || entry == nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(entry.Value))
 }

@@ -24,6 +24,7 @@ func factory(ctx context.Context, config *logical.BackendConfig) (logical.Backen
 		Help:           "Does what a test asks.",
 		BackendType:    logical.TypeLogical,
 		RunningVersion: "v1.2.3",
+		InitializeFunc: countStart,
 		PathsSpecial: &logical.Paths{
 			Root:            []string{"root/*"},
 			Unauthenticated: []string{"open"},
