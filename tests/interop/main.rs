@@ -10,6 +10,7 @@
 )]
 
 mod bao_peer;
+mod crooked;
 mod database;
 mod dying;
 mod family;
@@ -46,6 +47,7 @@ const FILES: &[&[Case]] = &[
     protocol_four::CASES,
     family::CASES,
     re_exec::CASES,
+    crooked::CASES,
     vault_kv::CASES,
     vault_peer::CASES,
     vault_jwt::CASES,

@@ -15,7 +15,7 @@ use palisade_demo::other::{Other, Running};
 use palisade_demo::served::Served;
 use serde_json::json;
 
-use crate::peers::{CASE_TIMEOUT, runtime};
+use crate::peers::{CASE_TIMEOUT, runtime, together};
 
 /// The environment variable that makes it a failure when OpenBao is not there; what checks everything sets it.
 const REQUIRED_VARIABLE: &str = "PALISADE_REQUIRE_OPENBAO";
@@ -54,7 +54,10 @@ where
     F: Future<Output = ()>,
 {
     Trial::test(format!("openbao::{plugin}::{name}"), move || {
-        let case = async move { run(Both::start(plugin).await).await };
+        let case = async move {
+            let _turn = together().await;
+            run(Both::start(plugin).await).await;
+        };
         let ended = runtime().block_on(async { tokio::time::timeout(CASE_TIMEOUT, case).await });
         ended.map_err(|_| "the case hangs")?;
         Ok(())

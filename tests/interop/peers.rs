@@ -15,11 +15,15 @@ use palisade_runtime::{MountInfo, NewMount};
 use palisade_tests::{Guest, Harness, Mode};
 use rustix::process::Pid;
 use tokio::runtime::Runtime;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::idle;
 
 /// How long a case may take before it counts as hung, besides the time for which one leaves a process alone.
 pub(crate) const CASE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Held by each case, and by nobody else during one that measures what the whole process takes.
+static TOGETHER: RwLock<()> = RwLock::const_new(());
 
 /// Where the sources of the executables in Go are: on the SDKs of today, and on one of old, which cannot be in one module.
 const MODULES: &[&str] = &["interop/go", "interop/go-old"];
@@ -88,6 +92,9 @@ pub(crate) const OLD_DATABASES: &[Peer] = &[go("old-database", false)];
 
 /// A plugin that starts others, and may not want to end.
 pub(crate) const FAMILY: &[Peer] = &[go("family", false)];
+
+/// A plugin that is wrong on the wire, in the one way that its argument names.
+pub(crate) const CROOKED: &[Peer] = &[go("crooked", false)];
 
 /// A plugin that executes itself again.
 pub(crate) const RE_EXEC: &[Peer] = &[go("re-exec", false), go("re-exec", true)];
@@ -159,6 +166,7 @@ pub(crate) fn trials(case: &'static Case, has_go: bool) -> impl Iterator<Item = 
         let name = format!("{}::{}", peer.title(), case.name);
         Trial::test(name, move || {
             runtime().block_on(async move {
+                let _turn = turn(peer).await;
                 let harness = Harness::new(peer.mode()).await;
                 let run = (case.run)(harness.clone(), peer);
                 let ended = tokio::time::timeout(CASE_TIMEOUT + idle::time(), run).await;
@@ -169,6 +177,19 @@ pub(crate) fn trials(case: &'static Case, has_go: bool) -> impl Iterator<Item = 
         })
         .with_ignored_flag(peer.is_go() && !has_go)
     })
+}
+
+/// What a case holds while it runs.
+async fn turn(peer: Peer) -> impl Sized {
+    match CROOKED.contains(&peer) {
+        true => (None, Some(TOGETHER.write().await)),
+        false => (Some(together().await), None),
+    }
+}
+
+/// Held, nothing is measured.
+pub(crate) async fn together() -> RwLockReadGuard<'static, ()> {
+    TOGETHER.read().await
 }
 
 pub(crate) fn runtime() -> &'static Runtime {

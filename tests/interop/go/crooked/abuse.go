@@ -13,8 +13,11 @@ import (
 // How many frames of a flood are written before anything else may be.
 const batch = 1000
 
-// How many headers are many.
-const manyHeaders = 10_000
+// How many headers are many, and how many of them one frame has.
+const (
+	manyHeaders  = 10_000
+	frameHeaders = 1000
+)
 
 // The last number that a stream may have.
 const lastStream = 1<<31 - 1
@@ -48,6 +51,8 @@ func (c *conversation) abuse(stream uint32) error {
 		go c.flood(c.emptyData(stream))
 	case "unknown-frames":
 		go c.flood(func(uint64) error { return c.framer.WriteRawFrame(0xfa, 0, 0, nil) })
+	case "goaway":
+		return c.write(func() error { return c.framer.WriteGoAway(0, http2.ErrCodeNo, nil) })
 	case "many-headers":
 		return c.write(func() error { return c.many(stream) })
 	case "push":
@@ -56,8 +61,6 @@ func (c *conversation) abuse(stream uint32) error {
 		return c.closeHalf()
 	case "trickle":
 		go c.trickle(stream)
-	case "":
-		return c.reply(stream, nothing)
 	case "zero-window":
 		// The request should not have come whole.
 		return c.write(func() error { return c.framer.WriteGoAway(0, http2.ErrCodeFlowControl, nil) })
@@ -128,11 +131,16 @@ func (c *conversation) many(stream uint32) error {
 	if err := c.head(stream, true); err != nil {
 		return err
 	}
+	var pairs []string
 	for number := range manyHeaders {
-		block := c.block("x-"+strconv.Itoa(number), "x")
-		if err := c.framer.WriteContinuation(stream, number == manyHeaders-1, block); err != nil {
+		pairs = append(pairs, "x-"+strconv.Itoa(number), "x")
+		if (number+1)%frameHeaders > 0 {
+			continue
+		}
+		if err := c.framer.WriteContinuation(stream, number == manyHeaders-1, c.block(pairs...)); err != nil {
 			return err
 		}
+		pairs = nil
 	}
 	if err := c.framer.WriteData(stream, false, nothing); err != nil {
 		return err
