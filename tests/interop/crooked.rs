@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_millis(500);
 const TOLD_AFTER: Duration = Duration::from_millis(500);
 
 /// How long the server is watched from the request on. What is wrong then goes on until the process ends.
-const WATCHED: Duration = Duration::from_millis(1000);
+const WATCHED: Duration = Duration::from_millis(800);
 
 /// How soon another mount answers meanwhile, and how often it is asked.
 const ELSEWHERE_WITHIN: Duration = Duration::from_secs(1);
@@ -32,15 +32,15 @@ const ELSEWHERE_INTERVAL: Duration = Duration::from_millis(10);
 /// How much the server may grow meanwhile.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
 
-/// How many threads' time the server may spend meanwhile: the one of the connection, and something for all else.
-const THREADS_MAX: f64 = 1.5;
+/// How many threads' time the server may spend meanwhile. A flood that nothing ends takes nearly a whole one.
+const THREADS_MAX: f64 = 0.5;
 
 cases! {
     CASES for CROOKED;
     one_without_a_flaw_starts_answers_and_ends,
     an_older_tls_more_certificates_and_a_server_that_asks_for_none_are_taken,
     each_flaw_of_the_start_is_refused_at_once_in_its_own_words,
-    floods_that_are_legal_cost_one_thread_and_no_memory,
+    a_flood_of_legal_frames_ends_the_connection,
     what_a_connection_does_not_survive_is_a_crash_told_at_once,
     what_never_comes_whole_meets_the_deadline,
 }
@@ -87,7 +87,7 @@ async fn each_flaw_of_the_start_is_refused_at_once_in_its_own_words(h: Harness, 
     }
 }
 
-async fn floods_that_are_legal_cost_one_thread_and_no_memory(h: Harness, peer: Peer) {
+async fn a_flood_of_legal_frames_ends_the_connection(h: Harness, peer: Peer) {
     for flaw in [
         "ping-flood",
         "settings-flood",
@@ -95,7 +95,8 @@ async fn floods_that_are_legal_cost_one_thread_and_no_memory(h: Harness, peer: P
         "goaway-loop",
     ] {
         let outcome = watch(&h, peer, flaw).await;
-        expect_failure(outcome, flaw, ErrorKind::Timeout, "did not answer within");
+        let words = "frames a second carry nothing of a call";
+        expect_failure(outcome, flaw, ErrorKind::Crashed, words);
     }
     // Its first frame is an end of the call, and all others are of a call that has ended.
     let outcome = watch(&h, peer, "reset-answered").await;

@@ -6,6 +6,9 @@
 //! HTTP/2 wants every ping answered and does not say when. Here one that measures is handed on with the first data that
 //! comes a tenth of a second later, so that there are ten of them a second at most; the windows still grow.
 //!
+//! Who reads frames anyway also sees a flood of those that carry nothing of a call, which the library would read for ever:
+//! the stream ends with an error.
+//!
 //! Sources: `internal/transport/bdp_estimator.go` of grpc-go; RFC 9113, sections 3.4, 4.1, 6.7 and 6.10.
 
 use std::io;
@@ -33,6 +36,13 @@ const HEADERS: u8 = 1;
 const PUSH_PROMISE: u8 = 5;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
+
+/// The frame with a part of a message.
+const DATA: u8 = 0;
+
+/// How many frames that carry nothing of a call may come in a second, and again in the next. Windows are the most frequent
+/// of them, and a peer that moves some hundred megabytes a second changes them less often.
+const POINTLESS_MAX: u32 = 50_000;
 
 /// What a client's side begins with, in bytes.
 const PREFACE_BYTES: usize = 24;
@@ -77,6 +87,12 @@ struct Frames {
     in_headers: bool,
     /// Since when a ping is held.
     held_since: Option<Instant>,
+    /// How many frames without a part of a call have come since their number was last too large for one second, and when
+    /// that was.
+    pointless: u32,
+    counted_since: Option<Instant>,
+    /// Whether too many of them have come in a second.
+    is_flood: bool,
 }
 
 impl Frames {
@@ -116,16 +132,34 @@ impl Frames {
             HEAD_BYTES if !self.may_be_measuring() => {
                 self.passing = self.payload_bytes();
                 self.in_headers = self.opens_headers();
+                self.count();
                 self.release();
             }
             PING_BYTES if self.beginning == MEASURING && self.held_since.is_none() => {
                 self.held_since = Some(Instant::now());
                 self.come = 0;
             }
-            PING_BYTES => self.release(),
+            PING_BYTES => {
+                self.count();
+                self.release();
+            }
             _ => {}
         }
         taken
+    }
+
+    /// Counts a frame whose head is whole. The clock is looked at once for many.
+    fn count(&mut self) {
+        let [_, _, _, kind, ..] = self.beginning;
+        if matches!(kind, DATA | HEADERS | CONTINUATION) {
+            return;
+        }
+        self.pointless += 1;
+        if self.pointless > POINTLESS_MAX {
+            self.pointless = 0;
+            let since = self.counted_since.replace(Instant::now());
+            self.is_flood |= since.is_some_and(|since| since.elapsed() < Duration::from_secs(1));
+        }
     }
 
     /// Hands on bytes that pass as they are.
@@ -175,6 +209,12 @@ impl Frames {
     }
 }
 
+fn flood() -> io::Error {
+    io::Error::other(format!(
+        "more than {POINTLESS_MAX} frames a second carry nothing of a call"
+    ))
+}
+
 impl<S: AsyncBufRead + Unpin> AsyncRead for LatePongs<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -195,6 +235,9 @@ impl<S: AsyncBufRead + Unpin> AsyncRead for LatePongs<S> {
             }
             let taken = frames.pass(bytes, buffer);
             Pin::new(&mut *stream).consume(taken);
+            if frames.is_flood {
+                return Poll::Ready(Err(flood()));
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -243,6 +286,34 @@ mod tests {
             }
         }
         passed
+    }
+
+    /// Whether so many frames of a kind, a second after the last that were counted or at once, are a flood.
+    fn is_flood(kind: u8, times: u32, begun: Option<Duration>) -> bool {
+        let mut frames = Frames {
+            counted_since: begun.and_then(|ago| Instant::now().checked_sub(ago)),
+            ..Frames::default()
+        };
+        let one = frame(kind, b"12345678");
+        for _ in 0..times {
+            passed(&mut frames, &[&one], 64);
+        }
+        frames.is_flood
+    }
+
+    #[test]
+    fn frames_that_carry_nothing_of_a_call_are_a_flood_when_too_many_come_in_a_second() {
+        let (now, long_ago) = (Some(Duration::ZERO), Some(Duration::from_secs(2)));
+        // Resets, settings, pings, announcements of the end, windows, and what nobody knows.
+        for kind in [3, 4, 6, 7, 8, 0xfa] {
+            assert!(is_flood(kind, POINTLESS_MAX + 1, now), "{kind}");
+            assert!(!is_flood(kind, POINTLESS_MAX, now), "{kind}");
+            assert!(!is_flood(kind, POINTLESS_MAX + 1, long_ago), "{kind}");
+            assert!(!is_flood(kind, POINTLESS_MAX + 1, None), "{kind}");
+        }
+        for kind in [DATA, HEADERS] {
+            assert!(!is_flood(kind, 2 * POINTLESS_MAX, now), "{kind}");
+        }
     }
 
     #[test]
