@@ -19,7 +19,7 @@ cases! {
     CASES for OLD_DATABASES;
     a_plugin_of_go_plugin_1_0_starts_is_pinged_and_shuts_down,
     what_it_prints_after_its_handshake_does_no_harm,
-    where_its_temporary_files_are_elsewhere_the_error_says_what_to_do,
+    where_its_entry_names_another_place_for_its_sockets_it_is_refused,
 }
 
 async fn a_plugin_of_go_plugin_1_0_starts_is_pinged_and_shuts_down(h: Harness, peer: Peer) {
@@ -49,27 +49,26 @@ async fn what_it_prints_after_its_handshake_does_no_harm(h: Harness, peer: Peer)
     assert_eq!(database.ask_kind(soon()).await.unwrap(), peer.name());
 }
 
-async fn where_its_temporary_files_are_elsewhere_the_error_says_what_to_do(h: Harness, peer: Peer) {
-    register(&h, peer, PluginType::Database, &[]).await;
+/// It knows no other place for its socket than that for its temporary files.
+async fn where_its_entry_names_another_place_for_its_sockets_it_is_refused(h: Harness, peer: Peer) {
+    let manifest = Manifest {
+        env: vec!["TMPDIR=/tmp".to_owned()],
+        ..manifest(&h, peer, PluginType::Database, &[])
+    };
+    h.runtime.register(manifest).await.unwrap();
     let name = peer.name().parse().unwrap();
     let error = h.runtime.launch_database(&name, None).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::LaunchFailed);
     let text = error.to_string();
-    for part in [
-        "listens at /tmp/plugin",
-        "needs TMPDIR=. in the environment",
-    ] {
+    for part in ["listens at /tmp/plugin", "PLUGIN_UNIX_SOCKET_DIR"] {
         assert!(text.contains(part), "{text}");
     }
 }
 
-/// A process that has its temporary files in its own folder.
+/// As it is: the first start finds out where its socket is, and the second knows.
 async fn launch(h: &Harness, peer: Peer) -> Arc<dyn DatabasePlugin> {
-    let manifest = Manifest {
-        env: vec!["TMPDIR=.".to_owned()],
-        ..manifest(h, peer, PluginType::Database, &[])
-    };
-    h.runtime.register(manifest).await.unwrap();
+    register(h, peer, PluginType::Database, &[]).await;
+    drop(again(h, peer).await);
     again(h, peer).await
 }
 

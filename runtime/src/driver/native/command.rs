@@ -9,7 +9,7 @@ use palisade_protocol::env::{LaunchEnv, OF_ONE_LAUNCH};
 use super::dialect::Dialect;
 use super::plan::ProcessPlan;
 use super::run_dir::RunDir;
-use crate::worker::{Execution, Limit, Sandbox, Surroundings};
+use crate::worker::{Execution, Layer, Limit, Sandbox, Surroundings};
 
 /// Descriptors of a plugin: a connection for each host call in flight would be far fewer.
 const DESCRIPTORS: u64 = 1024;
@@ -24,9 +24,6 @@ const NO_CORE: u64 = 1;
 
 /// Where a process puts its temporary files. A plugin on go-plugin before 1.5 makes its sockets there too.
 const TEMPORARY: &str = "TMPDIR";
-
-/// How an entry says that this is the process's own folder, whose path is another at each launch.
-const OWN_FOLDER: &str = ".";
 
 /// What surrounds the process, whichever plugin it becomes.
 pub(super) fn surroundings(directory: &RunDir, sandbox: Sandbox) -> Surroundings {
@@ -47,9 +44,14 @@ pub(super) fn of<'a>(
     plan: &'a ProcessPlan,
     directory: &RunDir,
     identity: Option<&Identity>,
+    walls: &Sandbox,
 ) -> Result<Execution<'a>, CommandError> {
     let mut env = of_the_entry(&plan.process.env)?;
-    name_own_folder(&mut env, directory.text());
+    // Without a file system of its own there may be no other place that it can write to.
+    if plan.temporary_files_beside_sockets || !walls.layers.contains(&Layer::MountNamespace) {
+        let place = env.entry(TEMPORARY.to_owned());
+        place.or_insert_with(|| directory.text().to_owned());
+    }
     env.extend(of_the_protocol(plan, directory, identity)?);
     Ok(Execution {
         executable: plan.program.sealed().as_fd(),
@@ -80,13 +82,6 @@ fn of_the_entry(env: &[String]) -> Result<BTreeMap<String, String>, CommandError
         }
     }
     Ok(variables)
-}
-
-fn name_own_folder(variables: &mut BTreeMap<String, String>, folder: &str) {
-    let place = variables.get_mut(TEMPORARY);
-    if let Some(place) = place.filter(|place| *place == OWN_FOLDER) {
-        folder.clone_into(place);
-    }
 }
 
 fn of_the_protocol(
@@ -134,18 +129,6 @@ mod tests {
         let expected =
             [("A", "1=2"), ("B", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(variables, BTreeMap::from(expected));
-    }
-
-    #[test]
-    fn temporary_files_may_be_in_the_folder_of_each_launch() {
-        for (stated, given) in [(".", "/run/1"), ("/tmp", "/tmp"), ("./a", "./a")] {
-            let mut variables = BTreeMap::from([("TMPDIR".to_owned(), stated.to_owned())]);
-            name_own_folder(&mut variables, "/run/1");
-            assert_eq!(variables["TMPDIR"], given);
-        }
-        let mut nothing = BTreeMap::new();
-        name_own_folder(&mut nothing, "/run/1");
-        assert_eq!(nothing, BTreeMap::new());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use palisade_protocol::cert::PeerCertificate;
@@ -91,10 +91,18 @@ pub(super) fn peer(
             socket: path.clone(),
             certificate: handshake.certificate.clone(),
         }),
-        other => Err(Fault::Elsewhere(
-            other.to_string().escape_debug().to_string(),
-        )),
+        other => Err(Fault::Elsewhere {
+            address: other.to_string().escape_debug().to_string(),
+            is_temporary: is_temporary(other),
+        }),
     }
+}
+
+/// Where Go's programs put their temporary files if nobody says otherwise.
+const TEMPORARY_FOLDER: &str = "/tmp";
+
+fn is_temporary(address: &Address) -> bool {
+    matches!(address, Address::Unix(path) if path.parent() == Some(Path::new(TEMPORARY_FOLDER)))
 }
 
 /// Why there was no handshake.
@@ -129,9 +137,13 @@ pub(super) enum Fault {
     UnwantedCertificate,
     /// It listens where others could.
     #[error(
-        "the plugin says that it listens at {0}, which is no socket in its own folder (PLUGIN_UNIX_SOCKET_DIR; one that is built with go-plugin before 1.5 needs TMPDIR=. in the environment of its entry)"
+        "the plugin says that it listens at {address}, which is no socket in its own folder (PLUGIN_UNIX_SOCKET_DIR)"
     )]
-    Elsewhere(String),
+    Elsewhere {
+        address: String,
+        /// Whether it is among the temporary files.
+        is_temporary: bool,
+    },
 }
 
 impl Fault {
@@ -144,6 +156,17 @@ impl Fault {
             Self::NoToken(..) => Some(None),
             _ => None,
         }
+    }
+
+    /// Whether it is of a plugin that does not know which folder is for its sockets, as none on go-plugin before 1.5 does.
+    pub(super) fn knows_no_folder(&self) -> bool {
+        matches!(
+            self,
+            Self::Elsewhere {
+                is_temporary: true,
+                ..
+            }
+        )
     }
 
     fn ended(line: Vec<u8>) -> Self {
@@ -240,9 +263,9 @@ mod tests {
         };
         assert!(matches!(of(&old), Err(Fault::Version(4, _))));
         let away = handshake(Address::Tcp("127.0.0.1:22".parse().expect("an address")));
-        assert!(matches!(of(&away), Err(Fault::Elsewhere(_))));
+        assert!(matches!(of(&away), Err(Fault::Elsewhere { .. })));
         let docker = handshake(Address::Unix("/var/run/docker.sock".into()));
-        assert!(matches!(of(&docker), Err(Fault::Elsewhere(_))));
+        assert!(matches!(of(&docker), Err(Fault::Elsewhere { .. })));
     }
 
     #[test]

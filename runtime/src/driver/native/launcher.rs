@@ -1,7 +1,7 @@
 //! From nothing to a process that answers: one that stands by, exec, handshake, connection.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use futures_util::TryFutureExt as _;
@@ -24,7 +24,7 @@ use super::startup::Startup;
 use super::walls;
 use crate::driver::{Needs, StartTimes};
 use crate::worker::{Answer, Layer, Sandbox, SpawnedProcess};
-use crate::{LaunchError, Timeouts, Workers};
+use crate::{Digest, LaunchError, Timeouts, Workers};
 
 /// Starts processes. Whatever step fails or is abandoned: dropping what was made so far kills the process and removes its
 /// folder.
@@ -34,6 +34,8 @@ pub(super) struct Launcher {
     busy_waits: BusyWaits,
     standbys: Arc<Standbys>,
     required: BTreeSet<Layer>,
+    /// The executables that make their sockets among their temporary files.
+    know_no_folder: Mutex<HashSet<Digest>>,
 }
 
 impl Launcher {
@@ -43,6 +45,7 @@ impl Launcher {
             standbys: Arc::new(Standbys::new(workers.clone())),
             busy_waits: BusyWaits::new(timeouts.busy_wait),
             required,
+            know_no_folder: Mutex::default(),
             workers,
             timeouts,
         }
@@ -74,7 +77,7 @@ impl Launcher {
                 let multiplexes = ask_multiplexing(process.wire(), &startup).await?;
                 Ok(Shareable::new(process, multiplexes))
             }
-            Err(NotStarted::Failed(error)) => Err(error),
+            Err(NotStarted::Failed(error) | NotStarted::KnowsNoFolder(error)) => Err(error),
             Err(NotStarted::Old(old)) => {
                 let said = self.read_metadata(&plan.for_metadata()).await;
                 Err(old.explained(&plan.label, said))
@@ -104,7 +107,32 @@ impl Launcher {
     }
 
     /// A process that answers and, where its dialect asks for that, has proven who it is; and the version that it speaks.
+    ///
+    /// One that turns out to make its socket among its temporary files is started again, with those in the one folder where
+    /// it is looked for.
     async fn start(&self, plan: &ProcessPlan) -> Result<(NativeProcess, u32), NotStarted> {
+        let digest = plan.program.digest();
+        if self.know_no_folder().contains(&digest) {
+            let plan = plan.with_temporary_files_beside_sockets();
+            return self.start_once(&plan).await;
+        }
+        match self.start_once(plan).await {
+            Err(NotStarted::KnowsNoFolder(_)) => {
+                let plan = plan.with_temporary_files_beside_sockets();
+                let started = Box::pin(self.start_once(&plan)).await?;
+                self.know_no_folder().insert(digest);
+                Ok(started)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn know_no_folder(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        let known = self.know_no_folder.lock();
+        known.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn start_once(&self, plan: &ProcessPlan) -> Result<(NativeProcess, u32), NotStarted> {
         let startup = self.startup(&plan.label);
         let walls = walls::around(plan.needs(), &self.workers, &self.required)
             .await
@@ -164,7 +192,7 @@ impl Launcher {
     ) -> Result<(SpawnedProcess, Answer, RunDir), LaunchError> {
         let ready = self.standbys.take(walls, &plan.program).await;
         let ready = ready.map_err(|fault| startup.not_ready(fault))?;
-        let execution = command::of(plan, &ready.directory, identity);
+        let execution = command::of(plan, &ready.directory, identity, walls);
         let execution = execution.map_err(|fault| startup.failed(fault))?;
         let begun = ready.standby.execute(execution);
         let (spawned, answer) = begun.map_err(|error| startup.not_spawned(error))?;
@@ -172,10 +200,11 @@ impl Launcher {
     }
 
     fn no_greeting(&self, label: &str, fault: Fault) -> NotStarted {
-        let old = fault.speaks_old();
+        let (old, knows_no_folder) = (fault.speaks_old(), fault.knows_no_folder());
         let failure = fault.into_launch_error(label, self.timeouts.handshake);
         match old {
             Some(version) => NotStarted::Old(OldPlugin { version, failure }),
+            None if knows_no_folder => NotStarted::KnowsNoFolder(failure),
             None => NotStarted::Failed(failure),
         }
     }
@@ -189,6 +218,8 @@ fn identity(plan: &ProcessPlan) -> Result<Option<Identity>, CertError> {
 enum NotStarted {
     /// It speaks a protocol of old.
     Old(OldPlugin),
+    /// Its socket is among its temporary files.
+    KnowsNoFolder(LaunchError),
     /// Anything else.
     Failed(LaunchError),
 }
@@ -203,7 +234,7 @@ impl From<NotStarted> for LaunchError {
     fn from(reason: NotStarted) -> Self {
         match reason {
             NotStarted::Old(old) => old.failure,
-            NotStarted::Failed(error) => error,
+            NotStarted::Failed(error) | NotStarted::KnowsNoFolder(error) => error,
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct ProcessPlan {
     /// The version that the server calls itself by.
     pub(super) server_version: String,
     pub(super) dialect: Dialect,
+    /// Whether its temporary files are where its sockets are.
+    pub(super) temporary_files_beside_sockets: bool,
     /// Where its output goes.
     pub(super) log: Arc<PluginLog>,
 }
@@ -49,6 +51,7 @@ impl ProcessPlan {
             grants: plan.grants.clone(),
             server_version,
             dialect: Dialect::Backend,
+            temporary_files_beside_sockets: false,
             log,
         })
     }
@@ -57,6 +60,14 @@ impl ProcessPlan {
     pub(super) fn for_metadata(&self) -> Self {
         Self {
             dialect: Dialect::Metadata,
+            ..self.clone()
+        }
+    }
+
+    /// The same process, with its temporary files where its sockets are.
+    pub(super) fn with_temporary_files_beside_sockets(&self) -> Self {
+        Self {
+            temporary_files_beside_sockets: true,
             ..self.clone()
         }
     }
@@ -76,6 +87,7 @@ impl ProcessPlan {
             grants: plan.grants.clone(),
             server_version: plan.server_version.clone(),
             dialect: Dialect::Database,
+            temporary_files_beside_sockets: false,
             log: Arc::clone(&plan.log),
         })
     }
@@ -99,6 +111,7 @@ impl ProcessPlan {
             grants,
             server_version,
             dialect,
+            temporary_files_beside_sockets: _,
             log: _,
         } = self;
         (label, plugin_type, process, limits)
