@@ -244,9 +244,11 @@ impl<'a> Birth<'a> {
         FAILED
     }
 
-    /// Over the limit of a file's size a plugin is told so, as on a disk that is full, and not killed.
+    /// Over the limit of a file's size, if it has one, a plugin is told so, as on a disk that is full, and not killed.
     fn survive_large_files(&self) {
-        if let Purpose::StandBy { .. } = &self.purpose {
+        let limits = &self.start.limits;
+        let is_limited = limits.iter().any(|(limit, _)| *limit == Limit::FileBytes);
+        if let (Purpose::StandBy { .. }, true) = (&self.purpose, is_limited) {
             // SAFETY: no handler is installed.
             unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         }
