@@ -281,8 +281,7 @@ fn read_ceiling(root: &mut Section<'_, '_>) -> Option<GrantCeiling> {
         .ok()
 }
 
-/// Longer than any answer for which going to sleep would matter.
-const BUSY_WAIT_MAX: Duration = Duration::from_millis(10);
+const BUSY_WAIT_MAX: Duration = Timeouts::BUSY_WAIT_MAX;
 
 fn read_busy_wait(root: &mut Section<'_, '_>) -> Duration {
     const NAME: &str = "plugin_busy_wait";

@@ -363,6 +363,11 @@ impl Timeouts {
     }
 }
 
+impl Timeouts {
+    /// The most that `busy_wait` may be; more counts as this. No answer is that long for which going to sleep would matter.
+    pub const BUSY_WAIT_MAX: Duration = Duration::from_millis(10);
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {

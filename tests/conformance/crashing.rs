@@ -201,10 +201,6 @@ async fn a_plugin_that_keeps_crashing_is_started_ever_later(h: Harness) {
 }
 
 async fn a_thousand_requests_that_crash_a_process_cause_few_starts(h: Harness) {
-    // Elsewhere a crash is the end of one store, and the next request has another.
-    if h.mode != Mode::Native {
-        return;
-    }
     h.mount(Guest::Hostile).await;
     for _ in 0..1000 {
         let limit = Duration::from_millis(2);

@@ -116,6 +116,11 @@ const DIFFERENCES: &[Difference] = &[
         ALL_BUT_NATIVE,
         NO_PROCESS,
     ),
+    except(
+        "a_thousand_requests_that_crash_a_process_cause_few_starts",
+        ALL_BUT_NATIVE,
+        NO_PROCESS,
+    ),
     shared("a_plugin_that_keeps_crashing_is_started_ever_later"),
     except(
         "a_plugin_that_keeps_crashing_is_started_ever_later",

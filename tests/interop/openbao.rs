@@ -54,11 +54,11 @@ where
     F: Future<Output = ()>,
 {
     Trial::test(format!("openbao::{plugin}::{name}"), move || {
-        let case = async move {
+        let case = async move { run(Both::start(plugin).await).await };
+        let ended = runtime().block_on(async {
             let _turn = together().await;
-            run(Both::start(plugin).await).await;
-        };
-        let ended = runtime().block_on(async { tokio::time::timeout(CASE_TIMEOUT, case).await });
+            tokio::time::timeout(CASE_TIMEOUT, case).await
+        });
         ended.map_err(|_| "the case hangs")?;
         Ok(())
     })

@@ -509,13 +509,15 @@ fn descriptors() -> Vec<String> {
         .collect()
 }
 
-/// Keeps two threads busy for so many milliseconds.
+/// Keeps a thread for each processor busy for so many milliseconds.
 fn spin(milliseconds: u64) {
     let until = Instant::now() + Duration::from_millis(milliseconds);
     let spin = move || while Instant::now() < until {};
-    let other = std::thread::spawn(spin);
-    spin();
-    other.join().expect("it only looks at the clock");
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads: Vec<_> = (0..processors).map(|_| std::thread::spawn(spin)).collect();
+    for thread in threads {
+        thread.join().expect("it only looks at the clock");
+    }
 }
 
 /// Starts a process in a session of its own, which no kill of a group reaches.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
+use crate::Timeouts;
+
 /// The credit from which on a call is waited for awake; one that was alone and answered in time gives 1.
 const CREDIT_MIN: u32 = 16;
 
@@ -39,6 +41,7 @@ pub(super) struct BusyWaits {
 impl BusyWaits {
     /// Waits awake up to `limit`; never on one processor, which the plugin itself needs.
     pub(super) fn new(limit: Duration) -> Self {
+        let limit = limit.min(Timeouts::BUSY_WAIT_MAX);
         Self::on(available_parallelism().map_or(1, usize::from), limit)
     }
 
@@ -74,7 +77,7 @@ pub(super) struct BusyWait {
 impl BusyWait {
     /// The outcome of a call.
     pub(super) async fn of<C: Future>(&self, call: C) -> C::Output {
-        let watch = Watch::begin(self);
+        let mut watch = Watch::begin(self);
         let mut call = pin!(call);
         let outcome = poll_fn(|context| {
             let polled = call.as_mut().poll(context);
@@ -84,7 +87,7 @@ impl BusyWait {
             polled
         });
         let outcome = outcome.await;
-        watch.end();
+        watch.is_answered = true;
         outcome
     }
 
@@ -120,6 +123,7 @@ struct Watch<'a> {
     /// How long to stay awake for it.
     patience: Duration,
     has_credit: bool,
+    is_answered: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -130,6 +134,7 @@ impl<'a> Watch<'a> {
             begun: Instant::now(),
             patience: busy.patience(),
             has_credit: busy.credit.load(Ordering::Relaxed) >= CREDIT_MIN,
+            is_answered: false,
         }
     }
 
@@ -142,23 +147,26 @@ impl<'a> Watch<'a> {
         self.busy.waits.under_way.load(Ordering::Relaxed) == 1
     }
 
-    fn end(self) {
+    /// Of one that was given up nothing is known, unless that was late.
+    fn settle(&self) {
         let credit = &self.busy.credit;
         if !self.is_alone() {
             return credit.store(0, Ordering::Relaxed);
         }
         let (took, had) = (self.begun.elapsed(), credit.load(Ordering::Relaxed));
-        self.busy.learn(took);
-        let has = match took < self.patience {
-            true => CREDIT_MAX.min(had + 1),
-            false => had.saturating_sub(LATE_COST),
+        let has = match (took < self.patience, self.is_answered) {
+            (true, true) => CREDIT_MAX.min(had + 1),
+            (true, false) => return,
+            (false, _) => had.saturating_sub(LATE_COST),
         };
+        self.busy.learn(took);
         credit.store(has, Ordering::Relaxed);
     }
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
+        self.settle();
         self.busy.waits.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -216,6 +224,17 @@ mod tests {
         for _ in 0..=(CREDIT_MAX - CREDIT_MIN) / LATE_COST {
             assert!(busy.credit.load(Ordering::Relaxed) >= CREDIT_MIN);
             busy.of(tokio::time::sleep(2 * LIMIT)).await;
+        }
+        assert!(looks_at_silence(&busy).await < 5);
+    }
+
+    #[tokio::test]
+    async fn calls_that_are_never_answered_end_the_credit() {
+        let busy = BusyWaits::on(2, LIMIT).of_a_process();
+        answered_at_once(&busy, 2 * CREDIT_MAX).await;
+        for _ in 0..=(CREDIT_MAX - CREDIT_MIN) / LATE_COST {
+            assert!(busy.credit.load(Ordering::Relaxed) >= CREDIT_MIN);
+            looks_at_silence(&busy).await;
         }
         assert!(looks_at_silence(&busy).await < 5);
     }

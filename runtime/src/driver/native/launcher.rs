@@ -117,7 +117,7 @@ impl Launcher {
             return self.start_once(&plan).await;
         }
         match self.start_once(plan).await {
-            Err(NotStarted::KnowsNoFolder(_)) => {
+            Err(NotStarted::KnowsNoFolder(_)) if !plan.names_its_temporary_folder() => {
                 let plan = plan.with_temporary_files_beside_sockets();
                 let started = Box::pin(self.start_once(&plan)).await?;
                 self.know_no_folder().insert(digest);

@@ -64,6 +64,12 @@ impl ProcessPlan {
         }
     }
 
+    /// Whether the entry says itself where its temporary files are.
+    pub(super) fn names_its_temporary_folder(&self) -> bool {
+        let mut lines = self.process.env.iter();
+        lines.any(|line| line.starts_with("TMPDIR="))
+    }
+
     /// The same process, with its temporary files where its sockets are.
     pub(super) fn with_temporary_files_beside_sockets(&self) -> Self {
         Self {
