@@ -281,17 +281,16 @@ fn read_ceiling(root: &mut Section<'_, '_>) -> Option<GrantCeiling> {
         .ok()
 }
 
-const BUSY_WAIT_MAX: Duration = Timeouts::BUSY_WAIT_MAX;
-
 fn read_busy_wait(root: &mut Section<'_, '_>) -> Duration {
     const NAME: &str = "plugin_busy_wait";
     let Some(stated) = root.duration(NAME) else {
         return Timeouts::default().busy_wait;
     };
-    if stated > BUSY_WAIT_MAX {
+    let most = Timeouts::BUSY_WAIT_MAX;
+    if stated > most {
         root.fault(
             NAME,
-            &format!("{stated:?} is too long; at most {BUSY_WAIT_MAX:?}, and \"0s\" for none"),
+            &format!("{stated:?} is too long; at most {most:?}, and \"0s\" for none"),
         );
     }
     stated
@@ -496,7 +495,7 @@ mod tests {
         assert_eq!(wait("").unwrap(), Timeouts::default().busy_wait);
         assert_eq!(wait("plugin_busy_wait = \"0s\"").unwrap(), Duration::ZERO);
         let most = wait("plugin_busy_wait = \"10ms\"").unwrap();
-        assert_eq!(most, BUSY_WAIT_MAX);
+        assert_eq!(most, Timeouts::BUSY_WAIT_MAX);
         let faults = wait("plugin_busy_wait = \"11ms\"").unwrap_err();
         let text = "plugin_busy_wait: 11ms is too long; at most 10ms, and \"0s\" for none";
         assert_eq!(faults.texts, [text]);

@@ -389,9 +389,7 @@ async fn the_environment_is_the_entrys_and_the_protocols(host: Host) {
         "PLUGIN_CLIENT_CERT=other".to_owned(),
     ];
     let plugin = host.launch_plan(plan).await.expect("it starts");
-    let protections = host.workers.protections().await;
-    let protections = protections.expect("there is a spawner");
-    let has_its_own_files = protections.holding().contains(&Layer::MountNamespace);
+    let has_its_own_files = host.holds(Layer::MountNamespace).await;
     let told = plugin.read("environment").await.expect("it answers");
     let lines = strings(&told["value"]);
     let names: Vec<_> = lines
@@ -577,13 +575,8 @@ async fn a_dead_process_is_sent_nothing(host: Host) {
 
 async fn an_abort_is_a_crash_with_its_signal(host: Host) {
     let plugin = host.launch().await;
-    let protections = host
-        .workers
-        .protections()
-        .await
-        .expect("there is a spawner");
     // The first process of a namespace cannot be ended by its own signal; C libraries then execute what is no instruction.
-    let signal = match protections.holding().contains(&Layer::ProcessNamespace) {
+    let signal = match host.holds(Layer::ProcessNamespace).await {
         true => "killed by signal 11",
         false => "killed by signal 6",
     };
@@ -917,6 +910,13 @@ impl Host {
         }
     }
 
+    /// Whether this wall holds here.
+    async fn holds(&self, layer: Layer) -> bool {
+        let protections = self.workers.protections().await;
+        let protections = protections.expect("there is a spawner");
+        protections.holding().contains(&layer)
+    }
+
     fn plan(&self, uuid: &str, options: &[(&str, &str)]) -> LaunchPlan {
         let limits = Limits::of(RuntimeKind::Native);
         let prefix = MountPrefix::new(PluginType::Secret, uuid).expect("it is well-formed");
@@ -1094,6 +1094,11 @@ fn kill(pid: u32) {
 fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("it is a process");
     rustix::process::kill_process(pid, signal).expect("it can be signalled");
+}
+
+fn has_something(folder: &std::path::Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).expect("it is there");
+    entries.next().is_some()
 }
 
 fn process_exists(pid: u32) -> bool {

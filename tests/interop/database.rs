@@ -42,14 +42,18 @@ cases! {
 }
 
 async fn a_database_is_started_pinged_and_closed(h: Harness, peer: Peer) {
-    let plugin = launch(&h, peer).await;
+    check_life(&launch(&h, peer).await, peer).await;
+}
+
+/// From its first ping to its orderly end.
+pub(crate) async fn check_life(plugin: &Arc<dyn DatabasePlugin>, peer: Peer) {
     plugin.ping(soon()).await.unwrap();
-    let database = start(&plugin, json!({ "url": "x" })).await.unwrap();
+    let database = start(plugin, json!({ "url": "x" })).await.unwrap();
     assert_eq!(database.kind(), peer.name());
     assert_eq!(database.ask_kind(soon()).await.unwrap(), peer.name());
     plugin.ping(soon()).await.unwrap();
     database.close().await.unwrap();
-    let process = process(&plugin);
+    let process = process(plugin);
     plugin.stop(Duration::from_secs(2)).await;
     assert_eq!(plugin.exited().await.reason, "exited with status 0");
     reaped(process).await;
@@ -249,6 +253,6 @@ pub(crate) fn soon() -> Deadline {
 }
 
 /// The number of its process.
-pub(crate) fn process(plugin: &Arc<dyn DatabasePlugin>) -> Pid {
+fn process(plugin: &Arc<dyn DatabasePlugin>) -> Pid {
     Pid::from_raw(plugin.process_id().unwrap().cast_signed()).unwrap()
 }

@@ -2,17 +2,16 @@
 //! among its temporary files, wherever its host would have it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use palisade_demo::built;
 use palisade_runtime::ErrorKind;
 use palisade_runtime::catalog::Manifest;
 use palisade_runtime::contract::PluginType;
 use palisade_runtime::driver::DatabasePlugin;
-use palisade_tests::{Harness, reaped};
+use palisade_tests::Harness;
 use serde_json::json;
 
-use crate::database::{again, process, soon, start};
+use crate::database::{again, check_life, soon, start};
 use crate::peers::{OLD_DATABASES, Peer, cases, manifest, register};
 
 cases! {
@@ -29,15 +28,7 @@ async fn a_plugin_of_go_plugin_1_0_starts_is_pinged_and_shuts_down(h: Harness, p
     ));
     let plugin = launch(&h, peer).await;
     assert!(!plugin.multiplexes());
-    plugin.ping(soon()).await.unwrap();
-    let database = start(&plugin, json!({ "url": "x" })).await.unwrap();
-    assert_eq!(database.kind(), peer.name());
-    plugin.ping(soon()).await.unwrap();
-    database.close().await.unwrap();
-    let process = process(&plugin);
-    plugin.stop(Duration::from_secs(2)).await;
-    assert_eq!(plugin.exited().await.reason, "exited with status 0");
-    reaped(process).await;
+    check_life(&plugin, peer).await;
 }
 
 /// It goes nowhere: this go-plugin gives a plugin pipes of its own to print to, and nobody the other ends.

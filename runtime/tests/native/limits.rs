@@ -43,9 +43,7 @@ async fn a_file_over_the_limit_is_refused_like_a_full_disk(host: Host) {
 }
 
 async fn memory_of_its_descendants_counts(host: Host) {
-    let protections = host.workers.protections().await;
-    let protections = protections.expect("there is a spawner");
-    if !protections.holding().contains(&Layer::MemoryLimit) {
+    if !host.holds(Layer::MemoryLimit).await {
         return;
     }
     let launch = async || -> Running {
@@ -66,9 +64,7 @@ async fn memory_of_its_descendants_counts(host: Host) {
 
 /// Both keep every processor busy at the same time; whoever else does so here takes from both.
 async fn busy_processors_are_shared_by_weight(host: Host) {
-    let protections = host.workers.protections().await;
-    let protections = protections.expect("there is a spawner");
-    if !protections.holding().contains(&Layer::CpuWeight) {
+    if !host.holds(Layer::CpuWeight).await {
         return;
     }
     let launch = async |weight| {

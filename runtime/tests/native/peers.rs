@@ -10,7 +10,7 @@ use palisade_runtime::{ErrorKind, LaunchError};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
-use super::{Decoy, Host, Running, SOON, Server, await_end, process_exists};
+use super::{Decoy, Host, Running, SOON, Server, await_end, has_something, process_exists};
 
 /// How long a peer that is wrong at once may take to be refused. Generous, as tests share a machine.
 const AT_ONCE: Duration = Duration::from_secs(4);
@@ -271,11 +271,6 @@ async fn many_launches_at_once_leave_nothing(host: Host) {
         assert!(since.elapsed() < SOON, "{folders:?} are not empty");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-fn has_something(folder: &Path) -> bool {
-    let mut entries = std::fs::read_dir(folder).expect("the driver has it");
-    entries.next().is_some()
 }
 
 async fn the_death_of_the_server_leaves_no_folder(_: Host) {

@@ -1,12 +1,11 @@
 //! What becomes of a process that dies, of what it was about to write, and of one whose server dies.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use palisade_runtime::CallError;
 
-use super::{Host, SOON, Server, await_end, children_of, kill, server, sorted};
+use super::{Host, SOON, Server, await_end, children_of, has_something, kill, server, sorted};
 
 /// The machine may be busy: so many tries are made, of which all but one have to be in time.
 const TRIES: usize = 5;
@@ -166,11 +165,6 @@ fn started_by(server: u32) -> BTreeSet<u32> {
     let spawners = children_of(server);
     let plugins = spawners.iter().copied().flat_map(children_of);
     plugins.chain(spawners.iter().copied()).collect()
-}
-
-fn has_something(folder: &Path) -> bool {
-    let mut entries = std::fs::read_dir(folder).expect("it is ours");
-    entries.next().is_some()
 }
 
 async fn a_hundred_launches_at_once_leave_no_descriptor(_: Host) {

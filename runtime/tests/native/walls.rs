@@ -83,9 +83,7 @@ pub(crate) async fn a_network_is_there_for_who_was_granted_it(host: Host) {
     let done = attacks(&host, &["network"]).await;
     let mut expected = vec!["connect by TCP", "send by UDP"];
     // They belong to the network too, and older kernels have no other wall around them.
-    let protections = host.workers.protections().await;
-    let protections = protections.expect("there is a spawner");
-    if !protections.holding().contains(&Layer::LandlockSignals) {
+    if !host.holds(Layer::LandlockSignals).await {
         expected.push("connect to an abstract socket");
     }
     assert_eq!(done, expected);

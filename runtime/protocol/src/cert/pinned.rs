@@ -13,8 +13,8 @@ use super::PeerCertificate;
 /// Accepts the peer that presents the pinned certificate and proves that it has the key.
 ///
 /// The name, the usages and the issuer do not matter: the bytes are compared. The dates were looked at when it was
-/// announced. In particular a certificate
-/// *issued by* the pinned one is refused, although go-plugin marks its own as an authority.
+/// announced. In particular a certificate *issued by* the pinned one is refused, although go-plugin marks its own as an
+/// authority.
 #[derive(Debug)]
 pub struct PinnedPeer {
     peer: PeerCertificate,

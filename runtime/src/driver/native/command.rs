@@ -23,7 +23,7 @@ const FILE_BYTES: u64 = 16 << 20;
 const NO_CORE: u64 = 1;
 
 /// Where a process puts its temporary files. A plugin on go-plugin before 1.5 makes its sockets there too.
-const TEMPORARY: &str = "TMPDIR";
+pub(super) const TEMPORARY: &str = "TMPDIR";
 
 /// What surrounds the process, whichever plugin it becomes.
 pub(super) fn surroundings(directory: &RunDir, sandbox: Sandbox) -> Surroundings {

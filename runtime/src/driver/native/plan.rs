@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use palisade_contract::PluginType;
 
+use super::command::TEMPORARY;
 use super::dialect::Dialect;
 use crate::catalog::{Program, Verified};
 use crate::driver::{DatabasePlan, LaunchPlan, Needs};
@@ -67,7 +68,7 @@ impl ProcessPlan {
     /// Whether the entry says itself where its temporary files are.
     pub(super) fn names_its_temporary_folder(&self) -> bool {
         let mut lines = self.process.env.iter();
-        lines.any(|line| line.starts_with("TMPDIR="))
+        lines.any(|line| line.split('=').next() == Some(TEMPORARY))
     }
 
     /// The same process, with its temporary files where its sockets are.
